@@ -1,6 +1,7 @@
 """The real server in front of a stand-in of CometAPI: the seed's create and poll at our address, files that stay."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -143,3 +144,61 @@ def test_beyond_its_limit_of_a_day_creates_get_402_also_after_a_restart(comet: C
         assert len(front.call("GET", "/v1/predictions")[2]["results"]) == 2
         assert TOKEN not in front.log()
     assert len([request for request in comet.seen if request.method == "POST"]) == 2
+
+
+def shown(front: Halley, made: dict[str, Any]) -> str:
+    """All that callers see of a prediction and of its model, by every route; not what operators see of the service."""
+    prediction = f"/v1/predictions/{made['id']}"
+    paths = [
+        prediction,
+        f"/replicate{prediction}",
+        "/v1/predictions",
+        "/v1/models",
+        "/v1/models/artists/painter",
+        "/v1/models/artists/painter/versions",
+        "/v1/search?query=painter",
+        *(made["urls"][name].removeprefix(front.url) for name in ("web", "stream")),
+    ]
+    texts = [str(front.call("GET", path)[2]) for path in paths]
+    told = front.call("GET", f"{prediction}/events?follow=0", headers={"Accept": "text/event-stream"})[2]
+    texts.append(str(told))
+    return "\n".join([json.dumps(made), *texts])
+
+
+def events(front: Halley, made: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = front.call("GET", f"/v1/predictions/{made['id']}/events")[2]["results"]
+    return [item["data"] for item in found if item["event"] == name]
+
+
+def test_no_answer_shows_a_link_of_the_service_unless_the_route_passes_them(comet: CometStandIn, front: Halley) -> None:
+    link = comet.put("a", Delivered("out-0.png", PICTURE))
+    gone = f"{comet.url}/delivery/none/out-0.png"
+    output: list[Any] = [link]
+    comet.on_create = lambda first: [first, {**first, "status": "succeeded", "output": list(output)}]
+    create = ("POST", "/v1/models/artists/painter/predictions", {"input": {"prompt": "x"}})
+    made = front.call(*create)[2]
+    assert poll(front, made)["status"] == "succeeded"
+    assert comet.url not in shown(front, made)
+    output[:] = [{"image": link, "more": [gone]}]
+    made = front.call(*create)[2]
+    row = poll(front, made)
+    assert (row["status"], row["output"]) == ("failed", None)
+    assert row["error"] == "File 2 of the output could not be copied here: its link answered 404, not 200."
+    assert events(front, made, "output_not_kept") == [{"urls": [link, gone], "error": row["error"]}]
+    assert shown(front, made).count(comet.url) == 2  # both in that one event, which the stream of events has
+    output[:] = [gone]
+    settings = front.home / "halley.toml"
+    settings.write_text(settings.read_text() + 'vault = "pass"\n')
+    assert front.process is not None
+    front.process.send_signal(signal.SIGHUP)
+    for _ in range(100):
+        if front.call("GET", "/v1/routes")[2]["results"][0]["vault"] == "pass":
+            break
+        time.sleep(0.1)
+    asked = len(comet.asked("/delivery/none"))
+    _, headers, made = front.call(*create)
+    row = poll(front, made)
+    assert headers["x-halley-outputs"] == "passed"
+    assert (row["status"], row["output"]) == ("succeeded", [gone])
+    assert events(front, made, "output") == [{"value": [gone], "is_item": False, "passed": True}]
+    assert len(comet.asked("/delivery/none")) == asked

@@ -60,6 +60,9 @@ TestRoute = Callable[[Version], RouteTest]
 ReceiveHint = Callable[[UpstreamHint], None]
 """Takes what a service elsewhere sent to an address of ours. It proves nothing, and may be ignored."""
 
+PassesLinks = Callable[[str], bool]
+"""Returns whether outputs of a model (owner/name) keep the links of the service that runs it."""
+
 WhyStarting = Callable[[Prediction], str | None]
 """Returns why a prediction has not started, if it waits for more than its turn."""
 
@@ -186,6 +189,11 @@ def no_runs_elsewhere(_: UpstreamHint) -> None:
     """For a server that runs everything itself."""
 
 
+def keeps_files(_model: str) -> bool:
+    """For a server that runs everything itself."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpstreamViews:
     """The services elsewhere. The defaults are those of a server that has none."""
@@ -197,6 +205,7 @@ class UpstreamViews:
     routes: ListRoutes = no_routes
     test_route: TestRoute = runs_here
     receive_hint: ReceiveHint = no_runs_elsewhere
+    passes_links: PassesLinks = keeps_files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ def upstream_views(upstreams: Upstreams, outcomes: UnknownOutcomes, store: Store
         routes=lambda: _routes(upstreams),
         test_route=lambda version: _test(upstreams, version),
         receive_hint=upstreams.hooks.receive,
+        passes_links=upstreams.table.passes_links,
     )
 
 
@@ -120,6 +121,7 @@ def _routes(upstreams: Upstreams) -> Sequence[RouteBody]:
             has_schema=route.settings.schema is not None,
             spill_over_queue=route.settings.spill_over_queue,
             spill_over_unloaded=route.settings.spill_over_unloaded,
+            vault=route.settings.vault,
         )
         for route in upstreams.table.all()
     ]

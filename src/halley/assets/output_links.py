@@ -1,6 +1,7 @@
 """Fetches the files that an output names by links: an upstream server keeps them for a limited time."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +11,12 @@ from halley.assets.data_urls import decode_data_url, is_data_url
 from halley.assets.names import safe_name, suffix_for, type_for
 from halley.assets.ports import Fetch, Fetched
 from halley.clock import Clock, SystemClock
-from halley.errors import FetchFailed, Refused
+from halley.errors import AddressRefused, FetchFailed, Refused, TooLarge
 
 _log: Final = logging.getLogger(__name__)
 
 _FOLDER: Final = "links"
+_URL: Final = re.compile(r"https?://[^\s,;'\"]*[^\s,;:.'\"]")
 PAUSES_SECONDS: Final = (0.5, 2.0, 8.0)  # between the tries: a service may show a link before the file is everywhere
 _GONE: Final = frozenset({404, 410})  # one more try is enough
 _PAGE: Final = "text/html"
@@ -40,7 +42,12 @@ class OutputLinks:
         """
         if folder is None:
             raise Refused("The output names a link, and this prediction has no folder for its file.")
-        inside = folder / _FOLDER / str(index)
+        try:
+            return await self._kept(url, folder / _FOLDER / str(index), origin)
+        except (AddressRefused, FetchFailed, TooLarge) as error:
+            raise _without_links(error, index) from error
+
+    async def _kept(self, url: str, inside: Path, origin: tuple[str, int] | None) -> Path:
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
         if is_data_url(url):
             return await to_thread.run_sync(_written, url, inside, self._limit_bytes)
@@ -82,3 +89,13 @@ def _written(url: str, inside: Path, limit_bytes: int) -> Path:
     path = inside / safe_name(found.name or f"output{suffix_for(found.content_type)}")
     path.write_bytes(found.data)
     return path
+
+
+def _without_links(
+    error: AddressRefused | FetchFailed | TooLarge, index: int
+) -> AddressRefused | FetchFailed | TooLarge:
+    """The error for callers, who see no link of a service: the owner finds it in the events."""
+    text = f"File {index + 1} of the output could not be copied here: {_URL.sub('its link', str(error))}"
+    if isinstance(error, FetchFailed):
+        return FetchFailed(text, status=error.status)
+    return type(error)(text)

@@ -44,6 +44,7 @@ class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
 
     `paths` point at strings that are local files, `links` at URLs of files elsewhere: both are stored here before the
     output is shown. `origin` is the host and port of the service that has them, which may be at a private address.
+    `passed`: it has links of a service that are not stored here, because its route says so.
     """
 
     value: msgspec.Raw
@@ -51,6 +52,7 @@ class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Pointer, ...] = ()
     origin: tuple[str, int] | None = None
     more: bool = True
+    passed: bool = False
 
 
 class MetricValue(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from halley.dispatch.lost_links import not_kept
 from halley.dispatch.pacing import StepPace
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import LogText, MetricValue, OutputPart, Progress
@@ -207,11 +208,14 @@ class Recorder:
             self._add(EventKind.METRIC_RECORDED, data)
 
     def _add(self, kind: EventKind, data: bytes) -> None:
-        self._items.append(NewEvent(kind=kind, at=self._clock.now(), data=data))
+        self._items.append(self._event(kind, data))
+
+    def _event(self, kind: EventKind, data: bytes) -> NewEvent:
+        return NewEvent(kind=kind, at=self._clock.now(), data=data)
 
     def _output_event(self, part: OutputPart, value: Json, files: tuple[OutputFile, ...] = ()) -> NewEvent:
         kind = EventKind.OUTPUT_ADDED if part.more else EventKind.OUTPUT_SET
-        return NewEvent(kind=kind, at=self._clock.now(), data=encode_output(value, files))
+        return self._event(kind, encode_output(value, files, passed=part.passed))
 
     def _refuse(self, error: str) -> None:
         self.error = error
@@ -297,7 +301,8 @@ class Recorder:
             )
         except HalleyError as error:
             self._refuse(str(error))
-            return None
+            data = not_kept(part, str(error))
+            return None if data is None else self._event(EventKind.OUTPUT_NOT_KEPT, data)
         self._files.extend(kept.files)
         return self._output_event(part, kept.value, kept.files)
 

@@ -69,7 +69,16 @@ class ModelRoutes:
         model = route.there(version.model)
         origin, known_at, known_as, version_there = [*version.source_digest.split(" "), "", "", ""][:4]
         is_known = (origin, known_at, known_as) == (_ORIGIN, provider, model)
-        return UpstreamTarget(model=model, version=(version_there or None) if is_known else None)
+        return UpstreamTarget(
+            model=model,
+            version=(version_there or None) if is_known else None,
+            passes_links=route.settings.vault == "pass",
+        )
+
+    def passes_links(self, model: str) -> bool:
+        """Whether outputs of `owner/name` from its services keep their links."""
+        route = self.find(model)
+        return route is not None and route.settings.vault == "pass"
 
 
 def origin_digest(provider: str, model: str, version: str | None) -> str:

@@ -21,6 +21,7 @@ class UpstreamTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str  # owner/name
     version: str | None = None
+    passes_links: bool = False  # outputs keep the links of the service, and their files are not copied
 
 
 class UpstreamModel(msgspec.Struct, frozen=True, kw_only=True):

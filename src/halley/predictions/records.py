@@ -113,17 +113,28 @@ class StartedAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputItem(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of OUTPUT_ADDED and OUTPUT_SET: a JSON value, and the files of its refs."""
+    """The data of OUTPUT_ADDED and OUTPUT_SET: a JSON value, and the files of its refs. `passed`: it has links of a
+    service elsewhere, whose files are not stored here.
+    """
 
     value: msgspec.Raw
     files: tuple[OutputFile, ...] = ()
+    passed: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-def encode_output(value: bytes | msgspec.Raw, files: tuple[OutputFile, ...] = ()) -> bytes:
+class NotKept(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of OUTPUT_NOT_KEPT: links of a service to files of the output, and why they could not be stored here."""
+
+    urls: tuple[str, ...]
+    error: str
+
+
+def encode_output(value: bytes | msgspec.Raw, files: tuple[OutputFile, ...] = (), *, passed: bool = False) -> bytes:
     """The JSON of an OutputItem. The value may be large: it is copied once, and an encoder would do so twice."""
     if not files:
-        return b"".join((b'{"value":', value, b',"files":[]}'))
-    before, member, after = msgspec.json.encode(OutputItem(value=_PLACE, files=files)).partition(b'"value":0')
+        return b"".join((b'{"value":', value, b',"files":[],"passed":true}' if passed else b',"files":[]}'))
+    item = OutputItem(value=_PLACE, files=files, passed=passed or msgspec.UNSET)
+    before, member, after = msgspec.json.encode(item).partition(b'"value":0')
     return b"".join((before, member[:-1], value, after))
 
 

@@ -91,6 +91,7 @@ class EventKind(StrEnum):
     LOGGED = "logged"  # data: JSON string, verbatim text
     OUTPUT_ADDED = "output_added"  # data: OutputItem, one item of an iterator
     OUTPUT_SET = "output_set"  # data: OutputItem, the whole output of a model that returns once
+    OUTPUT_NOT_KEPT = "output_not_kept"  # data: NotKept; the end follows
     METRIC_RECORDED = "metric_recorded"  # data: MetricItem
     PROGRESSED = "progressed"  # data: Step, read from a progress bar in the logs; at most a few a second
     ATTEMPT_LOST = "attempt_lost"  # the holder of the lease died; data: JSON string with the mark line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from halley.settings.kinds import Positive, Seconds, SettingsError, SettingsTable
 from halley.settings.process import is_secret
@@ -29,6 +29,7 @@ class RouteSettings(SettingsTable, frozen=True, kw_only=True):
     spill_over_queue: Positive | None = None  # `local` is passed over when so many predictions of the model wait
     spill_over_unloaded: bool = False  # `local` is passed over while the model is not loaded
     run_timeout_seconds: Seconds | None = None  # None: the general setting of `runs`
+    vault: Literal["keep", "pass"] = "keep"  # copies of outputs here, or only the links of the service
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from halley.predictions.service import CreateRequest
 _log: Final = logging.getLogger(__name__)
 COUNT: Final = b"x-stainless-retry-count"
 UNCHECKED: Final = (b"x-halley-inputs", b"unchecked")
+PASSED: Final = (b"x-halley-outputs", b"passed")
 _NO_HOLD: Final = nullcontext[Hold | None]()
 
 
@@ -136,7 +137,7 @@ async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOption
             attempt,
             prediction_id,
             variant=call.variant,
-            applied=[*options.applied(), *_unchecked(parts, options.request)],
+            applied=[*options.applied(), *_remarks(parts, options.request)],
             seconds=options.wait,
             carrier=_carrier(call),
         ).until_stored(pending)
@@ -149,13 +150,16 @@ async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOption
         return _first_answer(call, parts, created.prediction, options, hold)
 
 
-def _unchecked(parts: ApiContext, request: CreateRequest) -> Headers:
-    """The header for a model whose inputs cannot be checked here: its service gives no schema."""
+def _remarks(parts: ApiContext, request: CreateRequest) -> Headers:
+    """What is said about a model elsewhere: its inputs cannot be checked here, because its service gives no schema; its
+    outputs keep the links of the service.
+    """
     try:
-        is_checked = parts.catalog.resolve(request.reference).is_checked
+        runnable = parts.catalog.resolve(request.reference)
     except HalleyError:  # it was removed in this moment
         return []
-    return [] if is_checked else [UNCHECKED]
+    remarks = [] if runnable.is_checked else [UNCHECKED]
+    return [*remarks, PASSED] if parts.upstreams.passes_links(runnable.version.model) else remarks
 
 
 def _end_turn(call: Call) -> None:
@@ -213,7 +217,7 @@ def _first_answer(
     call: Call, parts: ApiContext, created: Prediction, options: _CreateOptions, hold: Hold | None
 ) -> Response:
     """The answer to a create that is stored already: from here on no error may look like a failed create."""
-    headers = [location(call.variant, created.id), *options.applied(), *_unchecked(parts, options.request)]
+    headers = [location(call.variant, created.id), *options.applied(), *_remarks(parts, options.request)]
     if options.wait is None or hold is None:
         return json_response(parts.presenter.json(created, call.variant), 201, headers)
     answer = CreateAnswer(parts, created, call.variant, headers)

@@ -41,6 +41,7 @@ NAMES: Final[Mapping[EventKind, EventName]] = {
     EventKind.LOGGED: "logs",
     EventKind.OUTPUT_ADDED: "output",
     EventKind.OUTPUT_SET: "output",
+    EventKind.OUTPUT_NOT_KEPT: "output_not_kept",
     EventKind.METRIC_RECORDED: "metric",
     EventKind.PROGRESSED: "progress",
     EventKind.ATTEMPT_LOST: "attempt_lost",
@@ -133,11 +134,15 @@ class FullEventFormatter:
             case EventKind.FINISHED:
                 return self._end(_decode_finish(event.data))
             case EventKind.OUTPUT_ADDED | EventKind.OUTPUT_SET:
-                value = self._presenter.item(row, _decode_output(event.data), self._variant)
-                return OutputData(value=value, is_item=event.kind is EventKind.OUTPUT_ADDED)
+                item = _decode_output(event.data)
+                return OutputData(
+                    value=self._presenter.item(row, item, self._variant),
+                    is_item=event.kind is EventKind.OUTPUT_ADDED,
+                    passed=item.passed,
+                )
             case EventKind.LOGGED | EventKind.ATTEMPT_LOST:
                 return TextData(text=msgspec.Raw(event.data))
-            case EventKind.METRIC_RECORDED | EventKind.PROGRESSED:
+            case EventKind.METRIC_RECORDED | EventKind.PROGRESSED | EventKind.OUTPUT_NOT_KEPT:
                 return msgspec.Raw(event.data)
             case EventKind.REPEATED:
                 return RepeatedData(how=_decode_how(event.data))

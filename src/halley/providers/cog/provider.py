@@ -222,7 +222,8 @@ class CogProvider(SharedSlots):
         document = self._links.document_of(work.version)
         host, port = server.origin.host
         own = host if port in (80, 443) else f"{host}:{port}"
-        links = LinkRules(host=own, origin=server.origin.host, has_data_urls=True)
+        passes = self._links.passes(work.version)
+        links = LinkRules(host=own, origin=server.origin.host, has_data_urls=True, passes=passes)
         report = RunReport(OutputReader(document, links), server.journal.without_token)
         return CogRun(work, server, report, run_id=run_id)
 

@@ -207,7 +207,8 @@ class ReplicateProvider(SharedSlots):
         await self._origin.close()
 
     async def _followed(self, run: Run, emit: Emit, watch: Watch) -> Outcome:
-        reader = OutputReader(self._links.document_of(run.version), self._link_rules)
+        rules = msgspec.structs.replace(self._link_rules, passes=self._links.passes(run.version))
+        reader = OutputReader(self._links.document_of(run.version), rules)
         async with StreamHints(self._streams.open, partial(self._poller.hint, watch)) as hints:
             following = RunFollowing(
                 run.handle,

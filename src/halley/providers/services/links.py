@@ -30,6 +30,11 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None  # of this server, without a slash at its end
     streams: StreamClient | None = None  # reads event streams at hosts that are not the service's own
 
+    def passes(self, version: str) -> bool:
+        """Whether outputs of the version keep the links of the service, by its route as it is now."""
+        target = self.find_target(version)
+        return target is not None and target.passes_links
+
 
 def target_of(find: FindTarget, version: str) -> UpstreamTarget:
     """What the version is called at the service.

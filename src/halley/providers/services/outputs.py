@@ -23,6 +23,7 @@ class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
     origin: tuple[str, int] | None = None  # its host and port
     delivery_hosts: tuple[str, ...] = ()
     has_data_urls: bool = False  # it sends files as `data:` URLs
+    passes: bool = False  # links stay as they are, and their files are not fetched
 
     def delivers(self, url: str) -> bool:
         """Whether the URL is a file of the service."""
@@ -84,12 +85,17 @@ class OutputReader:
         links = {
             at: text for at, text in texts_in(value) if is_url(text) and (at in files or self._rules.delivers(text))
         }
+        passed = self._rules.passes and bool(links)
+        if passed:
+            links = {}
         if has_data_urls:
             links |= {at: text for at, text in texts_in(value) if is_data_url(text) and (at in files or self._guesses)}
         padded = [(at, text.strip()) for at, text in links.items() if text != text.strip()]
         if padded:
             encoded = with_texts(encoded, padded)
-        return OutputPart(value=msgspec.Raw(encoded), links=tuple(links), origin=self._rules.origin, more=more)
+        return OutputPart(
+            value=msgspec.Raw(encoded), links=tuple(links), origin=self._rules.origin, more=more, passed=passed
+        )
 
 
 def _guessed(value: Any) -> frozenset[Pointer]:

@@ -12,6 +12,7 @@ from halley.predictions.settlements import SettledHow
 EventName = Literal[
     "status",
     "output",
+    "output_not_kept",
     "logs",
     "progress",
     "metric",
@@ -44,10 +45,14 @@ class StatusData(msgspec.Struct, kw_only=True):
 
 
 class OutputData(msgspec.Struct, kw_only=True):
-    """The data of `output`: one more item of a list (`is_item`), or the whole output."""
+    """The data of `output`: one more item of a list (`is_item`), or the whole output.
+
+    `passed` is true if it has links of a service elsewhere (`vault = "pass"`).
+    """
 
     value: Any
     is_item: bool
+    passed: bool | UnsetType = UNSET
 
 
 class TextData(msgspec.Struct, kw_only=True):

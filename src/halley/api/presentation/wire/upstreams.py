@@ -110,7 +110,8 @@ class UnknownPage(ListPage, kw_only=True):
 class RouteBody(msgspec.Struct, kw_only=True):
     """A route: `name` is a model or a pattern, `model` what it is called at the services elsewhere.
 
-    `weights` is null if its providers are used in order.
+    `weights` is null if its providers are used in order. `vault`: whether outputs are copied here, or keep the links of
+    the service.
     """
 
     name: str
@@ -120,6 +121,7 @@ class RouteBody(msgspec.Struct, kw_only=True):
     has_schema: bool
     spill_over_queue: int | None
     spill_over_unloaded: bool
+    vault: Literal["keep", "pass"]
 
 
 class RoutePage(ListPage, kw_only=True):
