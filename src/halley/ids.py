@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from halley.clock import Clock, from_micros, to_micros
+from halley.clock import EPOCH, Clock, from_micros, to_micros
 
 NewId = Callable[[], str]
 
@@ -53,7 +53,8 @@ class TimeOrderedIds:
         self._begin(0, _decode(self._random_text(4)))
 
     def __call__(self) -> str:
-        ms = to_micros(self._clock.now()) // 1000
+        since = self._clock.now() - EPOCH
+        ms = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
         if ms > self._ms:
             self._begin(ms, self._count & _HALF)  # the other half is left for this millisecond
         else:  # the same millisecond, or a clock that was set back: the order is kept

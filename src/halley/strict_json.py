@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from halley.errors import BadRequest, EncodingUnsupported, InputInvalid, InvalidField, TooLarge
+from halley.errors import BadRequest, EncodingUnsupported, HalleyError, InputInvalid, InvalidField, TooLarge
 
 HEAVY_BYTES: Final = 2**20
 HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
@@ -65,19 +65,23 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
         BadRequest: not JSON, or JSON that is not safe to store.
         InputInvalid: an integer that does not fit into 64 bits.
     """
-    if len(body) > limits.json_body_bytes:
+    size, most_values = len(body), limits.json_values
+    if size > limits.json_body_bytes:
         raise too_large(limits.json_body_bytes)
     has_escapes = b"\\" in body
     text = _without_escapes(body) if has_escapes else body
     # that many strings exceed the limit in any case; the search need not collect them
-    if len(text) > limits.json_values and text.count(b'"') > 4 * limits.json_values:
-        raise _too_many(limits.json_values)
+    if size > most_values and text.count(b'"') > 4 * most_values:
+        raise _too_many(most_values)
     bare = without_strings(text)
     objects = bare.count(b"{")
     # a short text cannot have too many values
-    if len(bare) >= limits.json_values or objects + bare.count(b"[") > limits.json_depth:
+    if len(bare) >= most_values or objects + bare.count(b"[") > limits.json_depth:
         _check_counts(bare, limits)
-    value = _decoded(body)
+    try:
+        value = decode(body)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise _refused(body, error) from error
     if has_escapes and b"\\u0000" in text:
         raise BadRequest("The JSON body contains the character NUL (\\u0000), which cannot be stored.")
     if _members(value, objects) != bare.count(b":"):
@@ -167,14 +171,12 @@ def _too_many(limit: int) -> TooLarge:
     )
 
 
-def _decoded(body: bytes) -> Any:
-    try:
-        return decode(body)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        for beginning, name in _COMPRESSED.items():
-            if body.startswith(beginning):
-                raise EncodingUnsupported(f"The body is compressed ({name}): send it as it is.") from error
-        raise BadRequest(f"The body is not JSON: {_fault_of(body, error)}.") from error
+def _refused(body: bytes, error: Exception) -> HalleyError:
+    """The error for a text that the decoder refused."""
+    for beginning, name in _COMPRESSED.items():
+        if body.startswith(beginning):
+            return EncodingUnsupported(f"The body is compressed ({name}): send it as it is.")
+    return BadRequest(f"The body is not JSON: {_fault_of(body, error)}.")
 
 
 def _fault_of(body: bytes, error: Exception) -> str:
@@ -221,7 +223,9 @@ def _members(value: Any, objects: int) -> int:
             node = node.values()
         elif type(node) is not list:
             continue
-        waiting.extend([item for item in node if type(item) is dict or type(item) is list])
+        for item in node:
+            if type(item) is dict or type(item) is list:
+                waiting.append(item)  # noqa: PERF401 - a comprehension is a call in Python 3.11
     return count
 
 

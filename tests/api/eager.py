@@ -9,8 +9,10 @@ import httptools
 
 from api.test_server import running, world_on_a_port
 from api.world import World
-from halley.api.direct_create import BegunCreate, DirectCreates, HeadMeaning
+from halley.api.direct_create import DirectCreates, HeadMeaning
 from halley.api.direct_protocol import DirectProtocol
+from halley.api.http.asgi import Exchange
+from halley.api.resources.pending_create import PendingCreate
 from halley.api.server import UvicornServer
 
 
@@ -19,7 +21,7 @@ class CountingCreates(DirectCreates):
 
     begun = 0
 
-    def begin(self, head: HeadMeaning, body: bytes) -> BegunCreate | None:
+    def begin(self, head: HeadMeaning, body: bytes) -> tuple[PendingCreate, Exchange] | None:
         create = super().begin(head, body)
         self.begun += create is not None
         return create

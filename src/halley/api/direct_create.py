@@ -9,8 +9,6 @@ import re
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
-import msgspec
-
 from halley.api.application import REQUEST_ID_HEADER, Api
 from halley.api.http.asgi import Exchange, Headers, Scope, Variant, read_token
 from halley.api.http.origins import FORWARDED
@@ -78,14 +76,6 @@ class KnownHead:
         end = data.find(self._after, start, start + _LENGTH_DIGITS + len(self._after))
         length = data[start:end] if end > 0 else b""
         return (int(length), data[end + len(self._after) :]) if length.isdigit() else None
-
-
-class BegunCreate(msgspec.Struct, frozen=True):
-    """A create whose write is submitted. `waiter` must be parked in the same call of the loop."""
-
-    exchange: Exchange
-    attempt: CreateAttempt
-    waiter: PendingCreate
 
 
 class DirectCreates:
@@ -162,17 +152,18 @@ class DirectCreates:
         """Whether a create with a body of this length can begin here, as far as its head shows."""
         return length <= LIGHT_BYTES and not self._parts.is_draining and self._caller(head) is not None
 
-    def begin(self, head: HeadMeaning, body: bytes) -> BegunCreate | None:
-        """Check a create, and submit its write. None: nothing has happened, and the ordinary path must take it."""
+    def begin(self, head: HeadMeaning, body: bytes) -> tuple[PendingCreate, Exchange] | None:
+        """Check a create, and submit its write: it must be parked in the same call of the loop.
+
+        None: nothing has happened, and the ordinary path must take it.
+        """
         parts = self._parts
         identity = self._caller(head)
         if identity is None or parts.is_draining or len(body) > LIGHT_BYTES:
             return None
         key = identity.key
         started = parts.clock.monotonic()
-        asked = (key.id, head.reference, head.preferences.cancel_after)
-        attempt = parts.repeats.begin(asked=asked, body=body, count=head.tries, begun_at=started)
-        if parts.repeats.may_repeat(attempt) or not parts.bodies.has_room(key.id, len(body)):
+        if parts.repeats.may_repeat(head.tries, started) or not parts.bodies.has_room(key.id, len(body)):
             return None
         try:
             members = members_of(body, parts.limits)
@@ -182,12 +173,16 @@ class DirectCreates:
             return None
         if checked is None:
             return None
+        prediction_id = self._predictions.reserve_id()
+        asked = (key.id, head.reference, head.preferences.cancel_after)
+        attempt = parts.repeats.begin_in_flight(
+            prediction_id, asked=asked, body=body, count=head.tries, begun_at=started
+        )
         waiter = self._submit(head, request, checked, identity, attempt)
         if waiter is None:
             return None
         parts.ignored_members.note(members, path_names_model=head.reference is not None)
-        exchange = Exchange(head.path, self._api.request_ids.of(head.request_id), None, started)
-        return BegunCreate(exchange, attempt, waiter)
+        return waiter, Exchange(head.path, self._api.request_ids.of(head.request_id), None, started)
 
     def _caller(self, head: HeadMeaning) -> Identity | None:
         identity = self._parts.keys.known_by(head.digest)
@@ -208,10 +203,14 @@ class DirectCreates:
         )
 
     def _submit(
-        self, head: HeadMeaning, request: CreateRequest, checked: Checked, identity: Identity, attempt: CreateAttempt
+        self,
+        head: HeadMeaning,
+        request: CreateRequest,
+        checked: Checked,
+        identity: Identity,
+        attempt: CreateAttempt,
     ) -> PendingCreate | None:
-        key_id, prediction_id = identity.key.id, self._predictions.reserve_id()
-        attempt.claim(prediction_id)
+        key_id, prediction_id = identity.key.id, str(attempt.prediction_id)
         waiter = PendingCreate(
             self._parts,
             attempt,
@@ -221,7 +220,8 @@ class DirectCreates:
             seconds=head.preferences.wait,
             carrier=(key_id, KeyScope.WRITE),
         )
-        waiter.expect()
+        if head.preferences.wait is not None:
+            self._parts.hub.await_end(prediction_id, waiter)
         account_id = identity.account.id
         try:
             self._predictions.submit_checked(request, checked, account_id, key_id, prediction_id, waiter.written)

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from halley.api.cycles import DirectCycle, begun, cork_of
-from halley.api.direct_create import BegunCreate, DirectCreates, KnownHead
+from halley.api.direct_create import DirectCreates, KnownHead
 from halley.api.http.asgi import Exchange, Outcome, Response
 from halley.api.http.heads import joined
 from halley.api.limited_protocol import BODY, IDLE, WORK, LimitedProtocol
 from halley.api.protocol import NOBODY_WAITS, GuardedProtocol
+from halley.api.resources.pending_create import PendingCreate
 
 
 class DirectProtocol(GuardedProtocol):
@@ -57,7 +58,7 @@ class DirectProtocol(GuardedProtocol):
         create = self.direct.begin(head.meaning, body) if len(body) == length else None
         if create is None:
             return data
-        self._await(create)
+        self._await(*create)
         return b""
 
     def _wait_for_body(self, data: bytes) -> None:
@@ -94,7 +95,7 @@ class DirectProtocol(GuardedProtocol):
         if type(self.cycle) is DirectCycle:
             self.cycle.forget()
 
-    def _await(self, create: BegunCreate) -> None:
+    def _await(self, create: PendingCreate, exchange: Exchange) -> None:
         """Continue as after `_park`."""
         self._chunk = self._asker = None
         self._is_short = False
@@ -104,8 +105,8 @@ class DirectProtocol(GuardedProtocol):
         cycle = self.cycle = self._served = begun(self, create.attempt, NOBODY_WAITS)
         self.phase = WORK
         self.deadline = math.inf
-        self._parked = create.waiter
-        create.waiter.park(partial(self._give_at_once, cycle, create.exchange))
+        self._parked = create
+        create.park(partial(self._give_at_once, cycle, exchange))
 
     def _give_at_once(self, cycle: DirectCycle, exchange: Exchange, outcome: Outcome) -> None:
         """As `_give`, in few calls for the usual answer."""

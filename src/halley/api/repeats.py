@@ -259,9 +259,18 @@ class Repeats:
         """
         return CreateAttempt(self, asked, body, count, begun_at)
 
+    def begin_in_flight(
+        self, prediction_id: str, *, asked: Asked, body: bytes, count: int | None, begun_at: float
+    ) -> CreateAttempt:
+        """As `begin`, `claim` and `defer`, for a create that repeats no other one."""
+        attempt = self._in_flight[prediction_id] = CreateAttempt(self, asked, body, count, begun_at)
+        attempt.prediction_id = prediction_id
+        attempt.defer()
+        return attempt
+
     async def dropped(self, attempt: CreateAttempt) -> str | None:
         """The prediction of a dropped create that this one repeats. It is not repeated a second time."""
-        if not self.may_repeat(attempt):
+        if not self.may_repeat(attempt.count, attempt.begun_at):
             return None
         self._expire()
         while (earlier := self._take_dropped(attempt)) is not None:
@@ -270,14 +279,12 @@ class Repeats:
                 return prediction_id
         return None
 
-    def may_repeat(self, attempt: CreateAttempt) -> bool:
-        """Whether this create may be a repeat, so that a look-up is useful; quick, because every create calls it."""
-        if not self.is_on or attempt.count == 0:
+    def may_repeat(self, count: int | None, begun_at: float) -> bool:
+        """Whether such a create may be a repeat, so that a look-up is useful; quick, because every create calls it."""
+        if not self.is_on or count == 0:
             return False
         # one that does not count repeats only what was dropped a moment ago
-        return attempt.count is not None or (
-            bool(self._dropped) and attempt.begun_at <= self._drops[-1][0] + DROPPED_SECONDS
-        )
+        return count is not None or (bool(self._dropped) and begun_at <= self._drops[-1][0] + DROPPED_SECONDS)
 
     def is_counted(self, attempt: CreateAttempt) -> bool:
         """Whether the client says that this is a repeat, so that the store must be asked for equal creates."""

@@ -225,6 +225,8 @@ class RoutedProviders:
 
     def limited(self, version: str) -> Mapping[str, CountedSubmits]:
         """The places that can take runs of a version, if the number of submits is limited for all of them."""
+        if not self.places:
+            return {}
         if not any(place.quota is not None and place.quota.most is not None for place in self.places.values()):
             return {}
         route = self._table.find(runnable.version.model) if (runnable := self._catalog.by_id(version)) else None

@@ -190,14 +190,15 @@ class Predictions(PredictionReader):
         runnable, found = checked
         made = self._make(request, runnable, account_id, key_id, prediction_id, found.shown)
         new = self._new(request, runnable, made)
+        self._store.create_and_tell(new, partial(self._place_and_tell, new, told))
 
-        def stored(outcome: Created | Exception) -> None:
-            try:
-                self._place(new, outcome)
-            finally:
-                told(outcome)
-
-        self._store.create_and_tell(new, stored)
+    def _place_and_tell(
+        self, new: NewPrediction, told: Callable[[Created | Exception], None], outcome: Created | Exception
+    ) -> None:
+        try:
+            self._place(new, outcome)
+        finally:
+            told(outcome)
 
     def _new(
         self,

@@ -183,7 +183,8 @@ def _given_input(
     given = body.members.get("input")
     if outline is None and isinstance(given, dict):
         input_json = bytes(_envelope(body.raw).input)
-        check_data_urls(given, len(input_json), limits.inline_data_bytes)
+        if len(input_json) > limits.inline_data_bytes:  # else no string in it can be over the limit
+            check_data_urls(given, len(input_json), limits.inline_data_bytes)
         return given, input_json
     # a missing input is {} if the schema requires nothing; otherwise the schema reports what is missing
     if given is not None or (outline is not None and outline.input_kind == "other"):

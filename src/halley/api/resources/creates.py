@@ -122,7 +122,7 @@ async def _under_key(call: Call, parts: ApiContext, options: _CreateOptions, ide
 
 async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOptions, attempt: CreateAttempt) -> Response:
     identity, predictions = call.identity, parts.predictions
-    if parts.repeats.may_repeat(attempt):
+    if parts.repeats.may_repeat(attempt.count, attempt.begun_at):
         earlier = await _earlier(call, parts, options.request, attempt)
         if earlier is not None:
             return await _later_answer(call, parts, await _noted(call, parts, earlier, attempt), options)

@@ -28,7 +28,6 @@ class PendingCreate:
 
     __slots__ = (
         "_applied",
-        "_attempt",
         "_carrier",
         "_created",
         "_due_at",
@@ -42,6 +41,7 @@ class PendingCreate:
         "_prediction_id",
         "_seconds",
         "_variant",
+        "attempt",
     )
 
     def __init__(
@@ -57,7 +57,7 @@ class PendingCreate:
     ) -> None:
         """`seconds`: how long it waits for the end, None if it does not; `applied` is the header that says so."""
         self._parts = parts
-        self._attempt = attempt
+        self.attempt = attempt
         self._prediction_id = prediction_id
         self._variant = variant
         self._applied = applied
@@ -74,19 +74,15 @@ class PendingCreate:
 
     def until_stored(self, pending: "asyncio.Future[Created]") -> Response:
         """The deferred response: an error if the write fails."""
-        self.expect()
+        self.attempt.defer()
+        if self._seconds is not None:  # before the commit, so that no change is missed
+            self._parts.hub.await_end(self._prediction_id, self)
         self._pending = pending
         return Response(later=self)
 
-    def expect(self) -> None:
-        """The outcome of the write comes to `written`, after it is parked."""
-        self._attempt.defer()
-        if self._seconds is not None:  # before the commit, so that no change is missed
-            self._parts.hub.await_end(self._prediction_id, self)
-
     def give_up(self) -> None:
         """Nothing was submitted."""
-        self._attempt.end()
+        self.attempt.end()
         self._parts.hub.forget(self._prediction_id)
 
     def park(self, give: Callable[[Outcome], None]) -> None:
@@ -110,8 +106,8 @@ class PendingCreate:
         if self._hold is not None:
             self._hold.leave()
             self._hold = None
-        if self._attempt.is_settled:
-            self._attempt.end()
+        if self.attempt.is_settled:
+            self.attempt.end()
         self._watch()
 
     def tell_end(self, row: Prediction) -> bool:
@@ -164,7 +160,7 @@ class PendingCreate:
         """The write is done, or has failed. It never raises."""
         try:
             if isinstance(outcome, Created):
-                self._attempt.settle(self._prediction_id)
+                self.attempt.settle(self._prediction_id)
                 self._continue(outcome.prediction)
             else:
                 self._failed(outcome if isinstance(outcome, Exception) else RuntimeError("the write was canceled"))
@@ -176,7 +172,7 @@ class PendingCreate:
         if self._give is None:  # its client has disconnected: it counts as one that waited and left
             if seconds is not None and parts.attendance.arrive(created):
                 parts.attendance.depart(created.id, is_told=False)
-            self._attempt.end()
+            self.attempt.end()
         elif seconds is None:
             body = parts.presenter.json(created, self._variant)
             self._answered(response(body, self._variant, created.id, self._applied))
@@ -200,7 +196,7 @@ class PendingCreate:
         self._answered(error)
 
     def _answered(self, outcome: Outcome) -> None:
-        self._attempt.end()
+        self.attempt.end()
         self._hold = None
         give, self._give = self._give, None
         if give is not None:
