@@ -165,8 +165,8 @@ class LocalProvider:
 
     def why_starting(self, version: str) -> str | None:
         """Why predictions of this version have not started, if they wait for more than their turn."""
-        pool = self._pool(version)
-        if pool is None:
+        pool = self._pools.get(version) or self._pool(version)
+        if pool is None or pool.is_ready:
             return None
         return self._why_building(pool) or pool.why_starting
 

@@ -91,9 +91,17 @@ class Pool:
         return State.STARTING in states and State.READY not in states
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a process has loaded the model."""
+        for replica in self._replicas:  # noqa: SIM110 - without a generator: asked for each answer to a create
+            if replica.state is State.READY:
+                return True
+        return False
+
+    @property
     def why_starting(self) -> str | None:
         """Why its first predictions wait, with the last line that the loading process printed."""
-        if any(replica.state is State.READY for replica in self._replicas):
+        if self.is_ready:
             return None
         loading = [replica for replica in self._replicas if replica.state is State.STARTING]
         if loading:

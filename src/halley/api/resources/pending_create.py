@@ -114,14 +114,15 @@ class PendingCreate:
         """See `hub.BriefWait`."""
         if self._created is None or self._hold is not None:
             return False
+        variant = self._variant
+        if variant.data_urls and row.files:
+            return False
         try:
-            body = self._parts.presenter.encoded_at_once(row, self._variant)
+            body = self._parts.presenter.json(row, variant)
         except Exception:  # noqa: BLE001  # the create is stored: the hold tries again
             _log.exception("prediction %s is stored, but waiting for it failed", row.id)
             return False
-        if body is None:
-            return False
-        self._answered(response(body, self._variant, self._prediction_id, self._applied))
+        self._answered(response(body, variant, self._prediction_id, self._applied))
         return True
 
     def become_hold(self, *, has_changed: bool) -> None:

@@ -127,16 +127,21 @@ class Hub:
 
     def changed(self, prediction_id: str) -> None:
         """A change of this prediction was committed."""
-        self._changed(prediction_id)
-        if EVERY in self._groups:
-            self._changed(EVERY)
+        wait = self._brief.pop(prediction_id, None)
+        if wait is not None:
+            row = self._predictions.just_ended(prediction_id)
+            if row is None or not wait.tell_end(row):
+                wait.become_hold(has_changed=True)
+        if self._groups:
+            self._wake_changed(prediction_id)
+            self._wake_changed(EVERY)
 
     def poll_found(self, changed: Collection[str]) -> None:
         """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
         for prediction_id in (self._groups.keys() | self._brief.keys()).intersection(changed):
-            self._changed(prediction_id)
+            self.changed(prediction_id)
         if changed:
-            self._changed(EVERY)
+            self._wake_changed(EVERY)
 
     def release_all(self) -> None:
         """The server stops: answer all holds with the present state, and those that are about to wait as well."""
@@ -217,12 +222,7 @@ class Hub:
             hold.stop_timer()
         hold.set_timer(hold.coalesced_until if is_coalescing else hold.due_at, now)
 
-    def _changed(self, prediction_id: str) -> None:
-        wait = self._brief.pop(prediction_id, None)
-        if wait is not None:
-            row = self._predictions.just_ended(prediction_id)
-            if row is None or not wait.tell_end(row):
-                wait.become_hold(has_changed=True)
+    def _wake_changed(self, prediction_id: str) -> None:
         group = self._groups.get(prediction_id)
         if group is not None:
             group.changes += 1
