@@ -40,11 +40,16 @@ class InputParts:
 
 def build_inputs(base: Foundation, large: JsonProcess) -> InputParts:
     """`large` reads and changes JSON that is too large for the loop's thread."""
-    egress, quirks, limits = base.settings.egress, base.settings.quirks, base.settings.limits
-    fetch = Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects)
+    quirks, limits = base.settings.quirks, base.settings.limits
+    fetch = _egress(base)
     stager = _stager(base, fetch, large)
     check = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
     return InputParts(fetch=fetch, stager=stager, check=check)
+
+
+def _egress(base: Foundation) -> Egress:
+    egress = base.settings.egress
+    return Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects)
 
 
 def build_own_inputs(base: Foundation, inputs: InputParts) -> OwnInputs:
@@ -143,7 +148,8 @@ def build_worker(
 
 def _run_parts(base: Foundation, inputs: InputParts, large: JsonProcess) -> RunParts:
     egress = base.settings.egress
-    links = OutputLinks(fetch=inputs.fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
+    # with turns of its own: files that a service sends slowly must not delay the inputs of others
+    links = OutputLinks(fetch=_egress(base), limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
     keeper = OutputFileStore(blob_references=base.data.blob_references, large=large, links=links)
     return RunParts(
         queue=base.data.store,

@@ -14,7 +14,15 @@ import msgspec
 from halley.dispatch.open_submits import OpenSubmits
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.dispatch.routing import ProviderRoute
-from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused, WrongState
+from halley.errors import (
+    HalleyError,
+    LeaseLost,
+    OutcomeUnknown,
+    ProviderBusy,
+    SubmitLimitReached,
+    SubmitRefused,
+    WrongState,
+)
 from halley.predictions.queue import Claimed, SubmitLedger
 from halley.predictions.records import StartedAt
 from halley.predictions.status import SubmitState
@@ -240,4 +248,6 @@ def _is_cancelled() -> bool:
 
 def _unclear(work: Work, step: str, error: Exception) -> OutcomeUnknown:
     _log.exception("%s: its provider broke at %s, so its outcome is unknown", work.prediction_id, step)
-    return OutcomeUnknown(f"Its provider gave no clear answer: {error}")
+    # the text of an error that nobody expected may hold anything; the log has it
+    why = f"{error}" if isinstance(error, HalleyError) else f"an internal error at {step}; the server's log has it"
+    return OutcomeUnknown(f"Its provider gave no clear answer: {why}")
