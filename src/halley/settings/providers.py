@@ -118,6 +118,7 @@ class HttpJobSettings(ProviderSettings, frozen=True, kw_only=True):
     url: str  # the root of its API; the paths in the file are below it
     file: Path  # the job file
     look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
+    late_look_seconds: LookSeconds = 3600.0  # how long its run is looked for after that; 0: not at all
     data_url_bytes: Positive = 256_000  # a larger input file is refused, if the service takes files inside of JSON
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
@@ -125,6 +126,9 @@ class HttpJobSettings(ProviderSettings, frozen=True, kw_only=True):
 
     def dialect(self) -> str | None:
         return self.file.stem
+
+    def late_seconds(self) -> float:
+        return self.late_look_seconds
 
 
 PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {

@@ -8,7 +8,7 @@ import msgspec
 
 from halley.providers.http_job.faults import Unsendable
 from halley.providers.http_job.tables import Encoding
-from halley.providers.http_job.templates import JobFile, Template, Values, as_text
+from halley.providers.http_job.templates import JobFile, Template, Values, as_text, refuse_file
 
 MOST_DEPTH: Final = 20  # of a body as it is written in a job file
 _NAME_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
@@ -40,7 +40,7 @@ def encoded(body: Any, encoding: Encoding, boundary: str) -> tuple[str, bytes]:
         Unsendable: it cannot be encoded so; the message says why.
     """
     if encoding == "json":
-        return "application/json", msgspec.json.encode(body, enc_hook=_no_file)
+        return "application/json", msgspec.json.encode(body, enc_hook=refuse_file)
     fields = list(_fields(body))
     if encoding == "form":
         pairs = [(name, as_text(value)) for name, value in fields]
@@ -66,12 +66,6 @@ def _part(boundary: str, name: str, value: Any) -> bytes:
         return f"{head}\r\n\r\n{as_text(value)}\r\n".encode()
     head += f'; filename="{value.name.translate(_NAME_ESCAPES)}"\r\ncontent-type: {value.content_type}'
     return f"{head}\r\n\r\n".encode() + value.path.read_bytes() + b"\r\n"
-
-
-def _no_file(value: Any) -> Any:
-    if isinstance(value, JobFile):
-        raise Unsendable("a file can only be a member of a multipart body")
-    raise NotImplementedError
 
 
 def _is_left_out(new: Any, before: Any) -> bool:

@@ -60,6 +60,8 @@ class JobFollowing:
             look = await watch.next()
             if look.is_over or (look.is_gone and self._is_canceled()):  # some services delete what they cancel
                 return Outcome(status="canceled")
+            if look.hopeless:
+                return Outcome(status="failed", error=look.hopeless, reason="upstream_output_unreadable")
             if self._poller.is_lost(watch, is_gone=look.is_gone):
                 return self._lost()
             seen = look.run

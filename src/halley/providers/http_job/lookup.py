@@ -19,7 +19,7 @@ from halley.providers.http_job.faults import Unsendable
 from halley.providers.http_job.job import FindForm
 from halley.providers.http_job.pointers import find, first_of
 from halley.providers.http_job.requests import RequestForm
-from halley.providers.http_job.templates import JobFile, Values
+from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
 from halley.providers.services.lists import NewestFirst, clock_ahead
 from halley.providers.services.runs import Run
@@ -162,7 +162,7 @@ class LostJobs:
         if self._form is None:
             return b""
         compared = [filled(equals, create.values) for _, equals in self._form.match]
-        return msgspec.json.encode(compared, enc_hook=_as_path)
+        return msgspec.json.encode(compared, enc_hook=refuse_file)
 
 
 def _only(found: list[str]) -> str | None:
@@ -205,9 +205,3 @@ def _time(value: Any) -> datetime | None:
         return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _as_path(value: Any) -> Any:
-    if isinstance(value, JobFile):
-        return str(value.path)
-    raise NotImplementedError

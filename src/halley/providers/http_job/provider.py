@@ -281,7 +281,7 @@ class JobProvider(SharedSlots):
         while True:
             self._pace.check()
             look = await self._looked(handle, values)
-            if look.run is None and not look.is_gone:
+            if look.run is None and not look.is_gone and not look.hopeless:
                 raise ProviderBusy(self._journal.for_callers(look.fault))
             if not look.is_gone or not is_patient or self._clock.monotonic() >= end:
                 return not look.is_gone
@@ -294,21 +294,26 @@ class JobProvider(SharedSlots):
     async def _looked(self, handle: str, values: Values) -> Look:
         try:
             answer = await self._send(self._job.poll, values)
-        except (FetchFailed, TooLarge) as error:
+        except TooLarge as error:
+            return Look(hopeless=f"The state of the run cannot be read at its service: {error}")
+        except FetchFailed as error:
             return Look(fault=str(error))
         gone = self._job.gone
         if answer.status in (404, 410) or (gone is not None and matches(gone, answer.value)):
             return Look(is_gone=True)
         if answer.status != 200:
+            if answer.status < 400:  # others are noted already
+                self._journal.note(f"It shows no state of {handle}. {answer.fault}")
             return Look(fault=answer.fault)
-        if is_large(answer.response):
+        large = is_large(answer.response)
+        if large:
             seen = await to_thread.run_sync(read_state, self._job.answer, answer.value, handle)
         else:
             seen = read_state(self._job.answer, answer.value, handle)
         if isinstance(seen, str):
             self._journal.note(seen)
             return Look(fault=seen)
-        return Look(run=seen)
+        return Look(run=msgspec.structs.replace(seen, is_large=large))
 
     async def _ask_cancel(self, handle: str) -> Answer:
         run = self._runs.get(handle)

@@ -21,12 +21,13 @@ Values = Mapping[str, Any]
 """What names stand for: `input` and `value` are objects, others are single values."""
 
 
-class JobFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of an input, for a part of a form."""
+class JobFile:
+    """A file of an input, for a part of a form. It is no record: nothing encodes it by mistake."""
 
-    path: Path
-    name: str
-    content_type: str
+    def __init__(self, *, path: Path, name: str, content_type: str) -> None:
+        self.path: Final = path
+        self.name: Final = name
+        self.content_type: Final = content_type
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -112,9 +113,16 @@ def as_text(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
+    return msgspec.json.encode(value, enc_hook=refuse_file).decode()
+
+
+def refuse_file(value: Any) -> Any:
+    """Raises:
+    Unsendable: a file would be encoded as JSON.
+    """
     if isinstance(value, JobFile):
         raise Unsendable("a file can only be a member of a multipart body")
-    return msgspec.json.encode(value).decode()
+    raise NotImplementedError
 
 
 def _name(text: str, known: Mapping[str, Sequence[str] | None]) -> Name:

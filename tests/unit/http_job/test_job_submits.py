@@ -1,0 +1,190 @@
+"""A create by a job file, under faults: sent once, and "nothing was begun" only where it is proven."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from halley.dispatch.upstreams import RunFinder
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.providers.http_job.provider import JobProvider
+from halley.testing.http_jobs import PREDICTIONS, open_job
+from halley.testing.providers import work_of
+from halley.testing.replicate.faults import HTML, ServiceFault, says
+from halley.testing.replicate.opening import Answers, Held
+from halley.testing.replicate.scripts import echo
+from halley.testing.replicate.server import serve
+from halley.testing.replicate.service import TOKEN, FakeService, kind_of
+
+pytestmark = pytest.mark.anyio
+
+RULES = """verdicts = [
+    { means = "refused", status = [500], at = "/error/code", words = ["invalid_request"] },
+    { means = "busy", status = [200], at = "/code", words = [23] },
+    { means = "unknown", status = [409] },
+]
+"""
+JOB = PREDICTIONS.replace("[poll]", f"{RULES}\n[poll]")
+WITHOUT_LIST = JOB[: JOB.index("[find]")] + JOB[JOB.index("[models") :]
+
+UNKNOWN = {
+    "a page": says(200, HTML, kind="text/html"),
+    "truncated": says(201, b'{"id": "ab'),
+    "nothing": says(204),
+    "no id": says(200, {"status": "starting"}),
+    "an id that is true": says(200, {"id": True}),
+    "an id with a fraction": says(200, {"id": 1.5}),
+    "an id that is a list": says(200, {"id": ["a"]}),
+    "an id that is null": says(200, {"id": None}),
+    "an empty id": says(200, {"id": ""}),
+    "an id that leads up": says(200, {"id": ".."}),
+    "an id with a line break": says(200, {"id": "a\r\nb"}),
+    "a long id": says(200, {"id": "a" * 201}),
+    "a list": says(200, [{"id": "a"}]),
+    "moved": says(307, b"", location="http://127.0.0.1:9/predictions"),
+    "timed out": says(408),
+    "bad gateway": says(502, HTML, kind="text/html"),
+    "timed out behind a proxy": says(524),
+    "another error": says(500, {"error": {"code": "boom"}}),
+    "a 4xx that the file does not trust": says(409, {"detail": "a run exists"}),
+    "cut": ServiceFault(cut="answer"),
+    "cut in the request": ServiceFault(cut="body"),
+    "a huge answer": says(200, b'{"id": "a", "pad": "' + b"x" * 70_000 + b'"}'),
+}
+NOT_BEGUN: dict[str, tuple[ServiceFault, type[Exception], str]] = {
+    "malformed": (says(400, {"error": {"message": "no prompt"}}), SubmitRefused, "no prompt"),
+    "token revoked": (says(401, {"error": f"the token {TOKEN} is revoked"}), SubmitRefused, "revoked"),
+    "no credit": (says(402, {"detail": "no"}), SubmitRefused, "no"),
+    "unknown model": (says(404, HTML, kind="text/html"), SubmitRefused, "404"),
+    "throttled": (says(429, {"detail": "slow down"}), ProviderBusy, "slow down"),
+    "a code that proves it": (says(500, {"error": {"code": "invalid_request"}}), SubmitRefused, "500"),
+    "a full queue with status 200": (says(200, {"code": 23, "error": "queue is full"}), ProviderBusy, "queue is full"),
+}
+
+
+class World:
+    def __init__(self, provider: JobProvider, service: FakeService, answers: Answers) -> None:
+        self.provider, self.service, self.answers = provider, service, answers
+
+    @property
+    def posts(self) -> int:
+        return sum(kind_of(asked) == "create" for asked in self.service.asked)
+
+
+@asynccontextmanager
+async def world(job: str = JOB, **options: Any) -> AsyncIterator[World]:
+    service, answers = FakeService({"test/echo": echo}), Answers()
+    job += "[limits]\nanswer_bytes = 65536\n"
+    async with serve(service) as server, open_job(job, server.url, answers=answers, **options) as provider:
+        yield World(provider, service, answers)
+
+
+@pytest.mark.parametrize("fault", UNKNOWN)
+async def test_what_proves_nothing_is_unknown_and_not_sent_again(fault: str) -> None:
+    async with world(WITHOUT_LIST) as here:
+        here.service.plan("create", UNKNOWN[fault])
+        with pytest.raises(OutcomeUnknown):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+        assert here.posts == 1
+        assert here.provider.report().unknown == 1
+
+
+@pytest.mark.parametrize("fault", NOT_BEGUN)
+async def test_what_proves_that_nothing_was_begun(fault: str) -> None:
+    given, kind, words = NOT_BEGUN[fault]
+    async with world() as here:
+        here.service.plan("create", given)
+        with pytest.raises(kind, match=words) as caught:
+            await here.provider.submit(work_of("echo", "a", "p1"))
+        assert TOKEN not in str(caught.value) + str(here.provider.report().faults)
+        assert (here.posts, here.provider.report().unknown) == (1, 0)
+        assert here.answers.heard == [True]  # also a 500 that a rule explains is an answer
+        assert (here.provider.report().paused_seconds > 0) == (kind is ProviderBusy)
+
+
+async def test_nobody_at_the_address_means_that_nothing_was_begun() -> None:
+    async with open_job(JOB, "http://127.0.0.1:9/v1") as provider:
+        with pytest.raises(ProviderBusy):
+            await provider.submit(work_of("echo", "a", "p1"))
+
+
+async def test_a_whole_number_is_an_id() -> None:
+    async with world() as here:
+        here.service.plan("create", says(200, {"id": 7}))
+        assert await here.provider.submit(work_of("echo", "a", "p1")) == "7"
+
+
+async def test_a_lost_create_is_found_in_the_list_by_what_was_sent() -> None:
+    async with world() as here:
+        here.service.begin("test/echo", {"text": "other"})
+        here.service.plan("create", ServiceFault(acts=True, cut="answer"))
+        handle = await here.provider.submit(work_of("echo", "a", "p1"))
+        assert here.service.runs[handle].input == {"text": "a"}
+        assert (here.posts, here.provider.report().unknown) == (1, 0)
+
+
+async def test_two_runs_that_look_the_same_stay_unknown_and_one_of_another_prediction_is_left_out() -> None:
+    held = Held()
+    async with world(held=held) as here:
+        other = here.service.begin("test/echo", {"text": "a"}).id
+        here.service.plan("create", *[ServiceFault(acts=True, cut="answer")] * 2)
+        with pytest.raises(OutcomeUnknown, match="2 runs"):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+        held.handles |= {other, list(here.service.runs)[1]}
+        assert await here.provider.submit(work_of("echo", "a", "p2")) == list(here.service.runs)[2]
+        assert isinstance(here.provider, RunFinder)
+        assert await here.provider.has_run(other)
+        assert not await here.provider.has_run("none")
+
+
+async def test_a_create_that_is_not_in_the_list_was_not_begun_only_if_the_file_says_so() -> None:
+    async with world() as here:
+        here.service.plan("create", says(502))
+        with pytest.raises(ProviderBusy, match="has begun nothing"):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+        assert await here.provider.find_begun(work_of("echo", "a", "p1")) is None
+    async with world(JOB.replace("settle_seconds = 0\n", ""), rules={"look_seconds": 0.5}) as here:
+        here.service.plan("create", says(502))
+        with pytest.raises(OutcomeUnknown, match="may still appear"):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+
+
+async def test_a_list_that_cannot_be_read_proves_nothing() -> None:
+    async with world(rules={"look_seconds": 0.5}) as here:
+        here.service.plan("create", says(502))
+        here.service.plan("list", says(200, HTML, kind="text/html"))
+        with pytest.raises(OutcomeUnknown, match="no items"):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+
+
+async def test_an_id_that_another_prediction_has_is_unknown() -> None:
+    async with world() as here:
+        first = await here.provider.submit(work_of("echo", "a", "p1"))
+        here.service.plan("create", says(201, {"id": first}))
+        with pytest.raises(OutcomeUnknown, match="another prediction"):
+            await here.provider.submit(work_of("echo", "b", "p2"))
+
+
+async def test_creates_are_spread_over_time_where_the_file_says_so() -> None:
+    text = JOB + "[limits]\ncreates_per_minute = 60\n"
+    service = FakeService({"test/echo": echo})
+    async with serve(service) as server, open_job(text, server.url) as provider:
+        await provider.submit(work_of("echo", "a", "p1"))
+        with pytest.raises(ProviderBusy, match="creates_per_minute"):
+            await provider.submit(work_of("echo", "b", "p2"))
+        assert 0 < provider.report().paused_seconds <= 1
+        assert len(service.runs) == 1
+
+
+async def test_the_token_is_where_the_file_says_and_goes_nowhere_else() -> None:
+    text = JOB + '[auth]\nheader = "x-api-key"\nscheme = ""\n'
+    service = FakeService({"test/echo": echo})
+    async with serve(service) as server, open_job(text, server.url) as provider:
+        with pytest.raises(SubmitRefused):
+            await provider.submit(work_of("echo", "a", "p1"))
+        provider.use_token("another")
+        with pytest.raises(SubmitRefused):
+            await provider.submit(work_of("echo", "a", "p1"))
+    headers = [(asked.headers.get("x-api-key"), asked.headers.get("authorization")) for asked in service.asked]
+    assert headers == [(TOKEN, None), ("another", None)]
