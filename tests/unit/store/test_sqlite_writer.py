@@ -119,6 +119,27 @@ async def test_a_batch_has_a_limit(bench: Bench) -> None:
     assert bench.count("COMMIT") == 3
 
 
+async def test_turns_that_bring_more_writes_are_waited_for(bench: Bench) -> None:
+    await asyncio.gather(*(bench.put(number) for number in range(16)))
+    before, futures = bench.count("COMMIT"), []
+    for number in range(16, 20):
+        futures.append(bench.put(number))
+        await asyncio.sleep(0)  # a turn of the loop
+    await asyncio.gather(*futures)
+    assert bench.count("COMMIT") == before + 1
+
+
+async def test_a_turn_that_brings_nothing_is_waited_for_once(bench: Bench) -> None:
+    await asyncio.gather(*(bench.put(number) for number in range(16)))
+    for number, turns in ((16, 2), (17, 1)):  # after many were told, and after one was
+        future = bench.put(number)
+        for _ in range(turns):
+            assert bench.writer._is_waking
+            await asyncio.sleep(0)
+        assert not bench.writer._is_waking
+        await future
+
+
 async def test_a_failed_prediction_affects_only_itself(bench: Bench) -> None:
     async with bench.held_up():
         futures = [bench.put(number) for number in (1, 2, 2, 3)]

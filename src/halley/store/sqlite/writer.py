@@ -111,6 +111,8 @@ class GroupWriter:
         )  # locked: nothing new. A plain lock, because an Event makes a new lock for each wait
         self._wake.acquire()
         self._is_waking = False
+        self._told = 0  # how many writes were delivered last
+        self._seen = 0  # how many were queued at the end of the turn before
         self._closing = False
         self._broken: Unusable | None = None
         self.refusals = 0  # writes that failed because of the disk or another process
@@ -160,7 +162,17 @@ class GroupWriter:
             self._loop.call_soon(self._wake_up)
 
     def _wake_up(self) -> None:
-        """At the end of the loop's turn: so its writes come together, and the threads do not take turns meanwhile."""
+        """At the end of the loop's turn: so its writes come together, and the threads do not take turns meanwhile.
+
+        Those who were told of many commits at once write again soon: turns that bring more writes are waited for, at
+        most nine.
+        """
+        count = len(self._queue)
+        if self._seen < count < self._told:
+            self._seen, self._told = count, self._told // 2
+            self._loop.call_soon(self._wake_up)
+            return
+        self._seen = self._told = 0
         self._is_waking = False
         self._release()
 
@@ -311,6 +323,7 @@ class GroupWriter:
         )
 
     def _deliver(self, batch: list[_Write]) -> None:
+        self._told = len(batch)
         for write in batch:
             outcome, committed = write.outcome, write.committed
             if committed is not None and not isinstance(outcome, Exception):
