@@ -298,6 +298,17 @@ async def test_the_token_is_in_no_log_or_error_of_a_run() -> None:
     assert outcome.error == "cannot send [token]"
 
 
+async def test_a_cancel_in_the_first_moment_of_a_run_arrives() -> None:
+    service = FakeService({"test/wait": script(Stage(status="processing"))})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        handle = await provider.submit(work_of("wait", "a", "p1"))
+        service.plan("cancel", says(404, {"detail": "not found"}))
+        provider.cancel(handle)
+        outcome = await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        assert outcome.status == "canceled"
+        assert service.runs[handle].is_canceled
+
+
 async def test_a_service_that_offers_no_cancel_is_followed_no_longer() -> None:
     service = FakeService({"test/wait": script(Stage(status="processing", logs="x"))}, style="cometapi")
     async with serve(service) as server, open_provider(server.url, "cometapi") as provider:

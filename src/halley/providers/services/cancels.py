@@ -73,7 +73,7 @@ class UpstreamCancels:
             run.give_up()
 
     async def _arrives(self, run: CancelableRun) -> bool:
-        for seconds in TRIES_SECONDS:
+        for number, seconds in enumerate(TRIES_SECONDS):
             await self._clock.sleep(max(seconds, self._pace.paused_seconds))
             try:
                 answer = await self._ask(run.handle)
@@ -81,7 +81,8 @@ class UpstreamCancels:
                 continue
             if answer.status < 300:
                 return True
-            if answer.status in (404, 405, 410, 501):  # it offers no cancel, or knows no such run
+            # it offers no cancel, or knows no such run; in the first moment after the create it may not know it yet
+            if answer.status in (405, 501) or (answer.status in (404, 410) and number > 0):
                 break
         _log.warning("the run %s could not be canceled at its service, and may continue there", run.handle)
         return False
