@@ -1,11 +1,16 @@
-"""The real server before a faulty service, killed at random: nothing is begun twice, nothing is lost."""
+"""The real server before a faulty service, killed at random: nothing is begun twice, nothing is lost, and what ran is
+followed again.
+"""
 
 import random
+import sqlite3
+import sys
 import threading
 import time
 import urllib.error
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from e2e.process import Halley
 from fault.faulty_service import MODEL, FaultyService
@@ -14,7 +19,9 @@ from halley.testing.replicate.service import TOKEN, Style
 
 CLIENTS = 4
 IN_FLIGHT = 8
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 3.0
+BUILD: Final = Path(__file__).with_name("upstream_build.py")
+PATH: Final = Path(__file__).parents[1]
 CONFIG = f"""
 [providers.up]
 kind = "replicate"
@@ -22,64 +29,111 @@ url = "{{url}}"
 token_env = "UPSTREAM_KEY"
 profile = "{{style}}"
 max_in_flight = {IN_FLIGHT}
+retry_share = 1.0
 
 [routes."test/*"]
 providers = ["up"]
 """
 
 
-class UpstreamKills:
-    """One run. `made` are the ids of acknowledged creates, by their number."""
+class Broken(AssertionError):
+    """A promise is broken."""
 
-    def __init__(self, home: Path, style: Style, *, creates: int, kills: int, seed: int = 1) -> None:
+
+class UpstreamKills:
+    """One run. `made` are the ids of acknowledged creates, by their number; `open_submits` counts those that were being
+    submitted at a kill, `running` has those that were submitted and not over.
+    """
+
+    def __init__(
+        self, home: Path, style: Style, *, creates: int, kills: int, seed: int = 1, planted: str | None = None
+    ) -> None:
+        """`planted` is a bug of `upstream_build`."""
         self.service = FaultyService(style, random.Random(seed))
         self.made: dict[int, str] = {}
         self.kills = kills
+        self.killed = 0
+        self.open_submits = 0
+        self.running: set[str] = set()
+        self.unknown_count = 0
         self._style = style
         self._home = home
+        self._planted = planted
         self._numbers = iter(range(creates))
         self._creates = creates
         self._chance = random.Random(seed + 1)
         self._lock = threading.Lock()
+        self._end = 0.0
 
     def run(self, seconds: float) -> list[dict[str, Any]]:
         """Create all, kill and start the server, and wait until all have ended; at most so many seconds."""
-        end = time.monotonic() + seconds
+        self._end = time.monotonic() + seconds
+        environment = {"UPSTREAM_KEY": TOKEN, "PYTHONPATH": str(PATH)}
+        if self._planted is not None:
+            environment["KILLS_PLANTED"] = self._planted
+        command = (sys.executable, str(BUILD))
         with ThreadedServer(self.service) as upstream:
             config = CONFIG.format(url=upstream.url, style=self._style)
-            with Halley(self._home, "--no-demo", config=config, environment={"UPSTREAM_KEY": TOKEN}) as front:
-                clients = [threading.Thread(target=self._client, args=[front, end]) for _ in range(CLIENTS)]
+            with Halley(self._home, "--no-demo", config=config, environment=environment, command=command) as front:
+                clients = [threading.Thread(target=self._client, args=[front]) for _ in range(CLIENTS)]
                 for client in clients:
                     client.start()
-                for number in range(self.kills):
-                    self._wait_for(int(self._creates * (number + self._chance.random()) / self.kills), end)
-                    front.kill()
-                    front.start()
-                for client in clients:
-                    client.join()
-                return [self._ended(front, self.made[number], end) for number in range(self._creates)]
+                try:
+                    for number in range(self.kills):
+                        self._wait_for(int(self._creates * (number + self._chance.random()) / self.kills))
+                        self._kill(front)
+                except BaseException:
+                    self._end = 0.0  # the clients stop
+                    raise
+                finally:
+                    for client in clients:
+                        client.join()
+                rows = [self._ended(front, self.made[number]) for number in range(self._creates)]
+                self.unknown_count = front.call("GET", "/v1/upstreams")[2]["results"][0]["unknown"]
+                return rows
 
-    def _wait_for(self, asked: int, end: float) -> None:
+    def _kill(self, front: Halley) -> None:
+        front.kill()
+        self.killed += 1
+        with closing(sqlite3.connect(self._home / "data" / "halley.db")) as database:
+            rows = database.execute("SELECT id, submit_state FROM predictions WHERE completed_at IS NULL").fetchall()
+        self.open_submits += sum(state == "intended" for _, state in rows)
+        self.running.update(name for name, state in rows if state == "submitted")
+        front.start()
+
+    def _go_on(self) -> bool:
+        """Whether there is time left.
+
+        Raises:
+            Broken: something was begun twice.
+        """
+        if self.service.begun_twice:
+            raise Broken(f"begun twice: {self.service.begun_twice[:3]}")
+        return time.monotonic() < self._end
+
+    def _wait_for(self, asked: int) -> None:
         """Return when so many creates have reached the service, or none does for a while: unknown ones never do."""
         seen, until = -1, 0.0
-        while (count := self.service.asked_to_create) < asked and time.monotonic() < end:
+        while (count := self.service.asked_to_create) < asked and self._go_on():
             if count > seen:
                 seen, until = count, time.monotonic() + QUIET_SECONDS
             if time.monotonic() > until:
                 return
             time.sleep(0.01)
 
-    def _client(self, front: Halley, end: float) -> None:
-        while time.monotonic() < end:
+    def _client(self, front: Halley) -> None:
+        while time.monotonic() < self._end:
             with self._lock:
                 number = next(self._numbers, None)
             if number is None:
                 return
-            self.made[number] = self._create(front, number, end)
+            made = self._create(front, number)
+            if made is not None:
+                self.made[number] = made
 
-    def _create(self, front: Halley, number: int, end: float) -> str:
+    def _create(self, front: Halley, number: int) -> str | None:
         headers = {"Idempotency-Key": f"create-{number}"}
-        while time.monotonic() < end:
+        while time.monotonic() < self._end:
             try:
                 path = f"/v1/models/{MODEL}/predictions"
                 status, _, row = front.call("POST", path, {"input": {"n": number}}, headers=headers, timeout=10)
@@ -88,25 +142,33 @@ class UpstreamKills:
             if status == 201:
                 return str(row["id"])
             time.sleep(0.05)
-        raise AssertionError(f"create {number} was not accepted")
+        return None
 
-    def _ended(self, front: Halley, prediction_id: str, end: float) -> dict[str, Any]:
+    def _ended(self, front: Halley, prediction_id: str) -> dict[str, Any]:
         row: Any = None
-        while time.monotonic() < end:
+        while self._go_on():
             row = front.call("GET", f"/v1/predictions/{prediction_id}", headers={"Prefer": "wait=5"})[2]
             if row["status"] in {"succeeded", "failed", "canceled", "aborted"}:
                 return dict(row)
-        raise AssertionError(f"{prediction_id} did not end: {row}\n{front.log()}")
+        raise Broken(f"{prediction_id} did not end: {row}\n{front.log()}")
 
     def check(self, rows: list[dict[str, Any]]) -> int:
-        """Returns how many outcomes are unknown."""
-        assert max(self.service.creates.values()) == 1, "begun twice"
-        unknown = [row for row in rows if row["status"] == "failed" and "paid for twice" in row["error"]]
+        """Returns how many outcomes are unknown.
+
+        Raises:
+            Broken: a promise is broken.
+        """
+        if self.service.begun_twice:
+            raise Broken(f"begun twice: {self.service.begun_twice[:3]}")
+        unknown = {row["id"] for row in rows if row["status"] == "failed" and "paid for twice" in row["error"]}
         for number, row in enumerate(rows):
-            if row not in unknown:
-                assert (row["status"], row["output"]) == ("succeeded", f"said {number}"), row
-        if self.service.style == "cometapi":
-            assert len(unknown) <= self.service.unclear + self.kills * IN_FLIGHT
-        else:
-            assert unknown == []
+            if row["id"] not in unknown and (row["status"], row["output"]) != ("succeeded", f"said {number}"):
+                raise Broken(f"lost: {row}")
+        if unknown & self.running:
+            raise Broken(f"not followed after a restart: {len(unknown & self.running)} of {len(self.running)}")
+        if len(unknown) != self.unknown_count:
+            raise Broken(f"{len(unknown)} are unknown, and {self.unknown_count} are listed")
+        most = self.service.unclear + self.open_submits if self.service.style == "cometapi" else 0
+        if len(unknown) > most:
+            raise Broken(f"{len(unknown)} are unknown; at most {most} may be")
         return len(unknown)

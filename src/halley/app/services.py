@@ -203,13 +203,15 @@ async def build(
                 upstreams.apply(settings)
                 worker = build_worker(base, inputs, runtime.provider, upstreams, large, maintainer=maintainer)
                 outcomes = build_outcomes(base, inputs, upstreams)
+                late_runs = LateRuns(upstreams.late_places, base.data.store, outcomes.found, base.clock)
+                upstreams.hooks.on_late = late_runs.take
                 working = WorkerParts(
                     worker=worker,
                     runtime=runtime,
                     loader=make_loader(base, runtime, worker, upstreams.routed.local_is_broken),
                     upstreams=upstreams,
                     outcomes=outcomes,
-                    late_runs=LateRuns(upstreams.late_places, base.data.store, outcomes.found, base.clock),
+                    late_runs=late_runs,
                 )
             if Role.API in node.roles:
                 answering = _answering(common, inputs, large, working)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -10,6 +10,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.ports import Work
+from halley.dispatch.upstream_hooks import UpstreamHint
 from halley.dispatch.upstreams import RunFinder
 from halley.errors import HalleyError, ProviderBusy
 from halley.predictions.records import Prediction
@@ -22,6 +23,7 @@ FIRST_PAUSE_SECONDS: Final = 60.0  # between the first two looks for one; each f
 LONGEST_PAUSE_SECONDS: Final = 900.0
 AT_ONCE: Final = 5  # predictions of one service in one turn, because a look may read 20 pages of its list
 _MOST: Final = 100
+_MOST_NAMED: Final = 1000  # in one turn; a name that is left out costs only this way of finding it
 _REDACTED: Final = b"[REDACTED]"
 _log: Final = logging.getLogger(__name__)
 
@@ -51,7 +53,13 @@ class LateRuns:
         self._store = store
         self._found = found
         self._clock = clock
+        self._named: dict[str, str] = {}  # runs by prediction, as webhooks say
         self._next: dict[str, tuple[float, float]] = {}  # of a prediction: when to look again, and the pause after that
+
+    def take(self, hint: UpstreamHint) -> None:
+        """A webhook has come for an attempt that is over: most are for runs whose end was seen before."""
+        if hint.upstream_id and len(self._named) < _MOST_NAMED:
+            self._named[hint.prediction_id] = hint.upstream_id
 
     async def turn(self) -> None:
         """Wait until the next look is due, and look."""
@@ -61,23 +69,25 @@ class LateRuns:
     async def look(self) -> None:
         """Look for what is due. A service that cannot be asked is asked in a later turn."""
         seen: set[str] = set()
+        named, self._named = self._named, {}
         for place in self._places():
             since = self._clock.now() - timedelta(seconds=place.seconds)
             rows = await self._store.unclear(place.name, since, _MOST)
             seen.update(row.id for row in rows)
-            await self._look_at(place, rows)
+            await self._look_at(place, rows, named)
         self._next = {one: next_look for one, next_look in self._next.items() if one in seen}
 
-    async def _look_at(self, place: LatePlace, rows: list[Prediction]) -> None:
-        due = [row for row in rows if _is_unknown(row) and self._is_due(row)][:AT_ONCE]
+    async def _look_at(self, place: LatePlace, rows: list[Prediction], named: Mapping[str, str]) -> None:
+        due = [row for row in rows if _is_unknown(row) and (row.id in named or self._is_due(row))][:AT_ONCE]
         alike = Counter(_request(row) for row in rows) if due else Counter()
         for row in due:
             self._put_off(row)
             # of two equal requests without a clear answer, it cannot be said which one began the run
-            if row.handle is None and (alike[_request(row)] > 1 or not row.input or _REDACTED in row.input):
+            is_alone = row.handle is not None or row.id in named
+            if not is_alone and (alike[_request(row)] > 1 or not row.input or _REDACTED in row.input):
                 continue
             try:
-                handle = await self._run_of(place, row)
+                handle = await self._run_of(place, row, named.get(row.id))
                 if handle is not None:
                     await self._found(row.id, place.name, handle)
             except ProviderBusy as error:
@@ -86,7 +96,7 @@ class LateRuns:
             except HalleyError as error:
                 _log.info("the run of %s at %s is not looked for: %s", row.id, place.name, error)
 
-    async def _run_of(self, place: LatePlace, row: Prediction) -> str | None:
+    async def _run_of(self, place: LatePlace, row: Prediction, named: str | None) -> str | None:
         if row.handle is not None:  # the service had lost it
             return row.handle if await place.finder.has_run(row.handle) else None
         work = Work(
@@ -99,7 +109,7 @@ class LateRuns:
             age_seconds=(self._clock.now() - row.created_at).total_seconds(),
         )
         ended_at = row.completed_at or self._clock.now()
-        return await place.finder.find_begun(work, (ended_at - row.created_at).total_seconds())
+        return await place.finder.find_begun(work, (ended_at - row.created_at).total_seconds(), named)
 
     def _is_due(self, row: Prediction) -> bool:
         return self._next.get(row.id, (0.0, 0.0))[0] <= self._clock.elapsed()

@@ -56,13 +56,14 @@ class Hook:
 class UpstreamHooks:
     """The addresses of all attempts that this process submits or follows.
 
-    An address is open as long as its provider holds the `Hook`. A webhook for any other attempt has no effect. So does
-    one that reaches a process without the worker that follows the run: it is polled.
+    An address is open as long as its provider holds the `Hook`. A webhook for any other attempt goes to `on_late`: also
+    one that reaches a process without the worker that follows the run, which is polled.
     """
 
     def __init__(self, address: Callable[[str, int], str] | None = None) -> None:
         """`address` makes the URL for a prediction and an attempt; None: no service can reach this server."""
         self.address: Final = address
+        self.on_late: Callable[[UpstreamHint], None] = _nothing  # called with hints for attempts that are over
         self._open: WeakValueDictionary[tuple[str, int], Hook] = WeakValueDictionary()
 
     def open(self, prediction_id: str, attempt: int) -> Hook | None:
@@ -78,5 +79,11 @@ class UpstreamHooks:
     def receive(self, hint: UpstreamHint) -> None:
         """Something arrived at one of the addresses."""
         hook = self._open.get((hint.prediction_id, hint.attempt))
-        if hook is not None:
+        if hook is None:
+            self.on_late(hint)
+        else:
             hook.take(hint)
+
+
+def _nothing(_: UpstreamHint) -> None:
+    pass

@@ -109,10 +109,11 @@ class RunFinder(Protocol):
         """
         ...
 
-    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
+    async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         """The run that a submit of this work began, whose answer was lost; None if it cannot be determined now.
 
-        It was sent within so many seconds after the prediction was created. The attempt and the slot of the work mean
+        It was sent within so many seconds after the prediction was created. `named` is what a webhook for this work
+        says, which is checked at the service. The attempt and the slot of the work mean
         nothing here.
 
         Raises:

@@ -10,6 +10,7 @@ import pytest
 from halley.clock import SystemClock
 from halley.dispatch.late_runs import AT_ONCE, LatePlace, LateRuns
 from halley.dispatch.ports import Work
+from halley.dispatch.upstream_hooks import UpstreamHint
 from halley.dispatch.upstreams import RunFinder
 from halley.errors import ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
@@ -97,8 +98,11 @@ class Finder:
         self.asked.append(handle)
         return handle in self.handles
 
-    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
+    async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         assert 0 <= within_seconds <= work.age_seconds
+        if named is not None:
+            self.asked.append(named)
+            return named
         text = str(msgspec.json.decode(work.input)["text"])
         self.asked.append(text)
         if self.error is not None:
@@ -192,6 +196,27 @@ async def test_nothing_is_looked_for_that_its_owner_does_not_expect_or_that_cann
     await world.store.record_unknown(claimed.lease)
     await world.store.finish(claimed.lease, Fact.FAILED, world.maker.clock.now(), reason=UNKNOWN_REASON)
     assert await world.look() == []
+
+
+async def test_a_webhook_that_comes_late_names_the_run() -> None:
+    world = World()
+    rows = [await world.lost("a"), await world.lost("a"), await world.lost("b")]
+    assert await world.look() == ["b"]
+    world.late.take(UpstreamHint(prediction_id=rows[1].id, attempt=1, upstream_id="run-2"))
+    world.late.take(UpstreamHint(prediction_id="0" * 26, attempt=1, upstream_id="run-9"))
+    world.late.take(UpstreamHint(prediction_id=rows[2].id, attempt=1))
+    assert await world.look() == ["run-2"]
+    assert [await world.how(row) for row in rows] == [None, "found", None]
+
+
+async def test_a_run_that_a_webhook_names_is_checked_at_its_service() -> None:
+    service, held = FakeService({"test/echo": echo}), Held()
+    async with serve(service) as server, open_provider(server.url, "replicate", held=held) as provider:
+        theirs, mine = service.begin("test/echo", {"text": "other"}), service.begin("test/echo", {"text": "abc"})
+        found = [await provider.find_begun(work(), 30.0, named) for named in (theirs.id, "absent", "../x", mine.id)]
+        assert found == [None, None, None, mine.id]
+        held.handles.add(mine.id)
+        assert await provider.find_begun(work(), 30.0, mine.id) is None
 
 
 async def test_a_turn_is_bounded_and_a_service_that_does_not_answer_is_left_alone() -> None:

@@ -122,6 +122,12 @@ class LostCreates:
         is_it = len(found.sure) == 1 and not found.others and found.is_complete
         return (found.sure[0] or None) if is_it else None
 
+    async def find_named(self, create: Create, handle: str) -> str | None:
+        """This run, which a webhook with the create's token names, if the service shows that it can be the create's."""
+        hook = Hook("")
+        hook.named.append(handle)
+        return await NamedRuns(create, hook, api=self._api, taken=self._taken, clock=self._clock).find()
+
     async def _by_key(self, create: Create, named: NamedRuns) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
         end = self._clock.monotonic() + self._look_seconds

@@ -181,9 +181,11 @@ class ReplicateProvider(SharedSlots):
     async def has_run(self, handle: str) -> bool:
         return is_handle(handle) and await self._api.get(run_path(handle)) is not None
 
-    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
+    async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         target = target_of(self._links.find_target, work.version)
         create = await self._creates.make(work, target, is_first=False, may_upload=False)
+        if named is not None:
+            return await self._lost.find_named(create, named)
         return await self._lost.find_begun(create, within_seconds)
 
     def use_token(self, token: str | None) -> None:
