@@ -25,6 +25,7 @@ class Breaker:
     def __init__(self, clock: Clock, *, on_change: OnChange | None = None) -> None:
         self._clock = clock
         self._on_change = on_change
+        self._told: BreakerState = "closed"
         self.opened = 0  # how many times, further pauses included
         self._failures = 0
         self._unclear = 0
@@ -63,7 +64,8 @@ class Breaker:
         """A run begins there: while half open it is the probe, and no other begins before its answer."""
         if self.state == "half_open":
             self._probe_until = self._clock.elapsed() + PROBE_SECONDS
-            self._tell("half_open")
+            if self._told != "half_open":  # slots are also taken and given back
+                self._tell("half_open")
 
     def give_up(self) -> None:
         """The run that was about to begin there did not begin."""
@@ -113,5 +115,6 @@ class Breaker:
             self._tell("closed")
 
     def _tell(self, state: BreakerState) -> None:
+        self._told = state
         if self._on_change is not None:
             self._on_change(state, self.pause_seconds)

@@ -107,10 +107,10 @@ def test_after_a_refusal_submits_begin_again_one_by_one() -> None:
     pace.note(answer(429, retry_after=5), None, is_submit=True)
     rooms = [pace.submits.room()]
     clock.advance(5.0)
-    for _ in range(9):
+    for _ in range(65):
         rooms.append(pace.submits.room())
         pace.note(answer(), None, is_submit=True)
-    assert rooms == [0, 1, 2, 4, 8, 16, 32, 64, None, None]
+    assert rooms == [0, *range(1, 65), None]
     bucket = pace.submits.bucket()
     assert bucket is None
 
@@ -122,6 +122,7 @@ class Polled:
         self.clock = FakeClock()
         self.pace = ServicePace(self.clock)
         self.asked: list[tuple[float, str]] = []
+        self.fails_until = 0.0
         self.poller = Poller(self._ask, clock=self.clock, pace=self.pace, rules=rules, chance=lambda: 0.5)
 
     async def _ask(self, handle: str) -> Look:
@@ -133,7 +134,10 @@ class Polled:
             self.watch = watch
             while True:
                 await watch.next()
-                self.poller.settle(watch, has_changed=False)
+                if self.clock.monotonic() < self.fails_until:
+                    self.poller.trouble(watch)
+                else:
+                    self.poller.settle(watch, has_changed=False)
 
     async def run(self, runs: int, seconds: float, step: float = 0.05) -> None:
         tasks = [asyncio.ensure_future(self._follow(f"r{number}")) for number in range(runs)]
@@ -163,6 +167,17 @@ async def test_a_hundred_runs_share_one_rhythm() -> None:
     assert len(polled.asked) <= 60 * 10 + 1
     counts = [sum(handle == f"r{number}" for _, handle in polled.asked) for number in range(100)]
     assert min(counts) >= max(counts) - 3  # in turn
+
+
+async def test_after_an_outage_all_runs_are_asked_for_soon() -> None:
+    polled = Polled(PollRules(first_seconds=0.5, changed_seconds=0.5, longest_seconds=5, per_second=100))
+    polled.fails_until = polled.clock.monotonic() + 20.0
+    await polled.run(5, 60)
+    after = [at for at, _ in polled.asked if at > polled.fails_until]
+    found = {handle for at, handle in polled.asked if after[0] <= at < after[0] + 1.0}
+    assert len(found) == 5, "the first that is answered makes the others due"
+    during = [at for at, handle in polled.asked if at < polled.fails_until and handle == "r0"]
+    assert len(during) < 10
 
 
 async def test_nobody_polls_while_the_service_wants_no_requests() -> None:

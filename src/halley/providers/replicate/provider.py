@@ -119,7 +119,9 @@ class ReplicateProvider(SharedSlots):
             return handle
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
-            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.submit_paused_seconds), 1))
+            seconds = self._pace.submit_paused_seconds
+            self._tell_later(work.version, seconds)
+            raise ProviderBusy(text, retry_after_seconds=max(ceil(seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
             raise SubmitRefused(text)
         return self._follow_later(work, await self._settled(create, text, hook), hook)

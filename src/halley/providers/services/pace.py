@@ -46,8 +46,8 @@ class Pause:
 
 
 class SubmitPace(Pause):
-    """How many submits the service may be sent now: as many as it says are left, and after a refusal first one, then
-    two, four and so on without an answer.
+    """How many submits the service may be sent now: as many as it says are left, and after a refusal first one
+    without an answer, and one more with each answer.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -64,7 +64,7 @@ class SubmitPace(Pause):
     def accept(self) -> None:
         super().accept()
         if self._at_once is not None:
-            self._at_once = self._at_once * 2 if self._at_once < _MOST_AT_ONCE else None
+            self._at_once = self._at_once + 1 if self._at_once < _MOST_AT_ONCE else None
 
     def learn(self, said: LimitsSaid) -> None:
         """The headers of an answer to a submit."""

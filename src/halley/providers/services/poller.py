@@ -17,6 +17,7 @@ from halley.webhooks.wakeable_sleep import WakeableSleep
 _log: Final = logging.getLogger(__name__)
 
 LONGEST_TROUBLE_SECONDS: Final = 30.0
+OUTAGE_LOOKS: Final = 5  # so many looks that fail in a row are a fault of the service, not of one run
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +98,8 @@ class Poller:
         self._sleep = WakeableSleep(clock)
         self._loop: asyncio.Task[None] | None = None
         self._next_turn = 0.0
+        self._troubled: set[Watch] = set()  # they wait longer, because looks at them failed
+        self._failed_looks = 0  # in a row
 
     @contextmanager
     def watch(
@@ -115,6 +118,7 @@ class Poller:
             yield watch
         finally:
             self._watches.discard(watch)
+            self._troubled.discard(watch)
 
     def settle(self, watch: Watch, *, has_changed: bool) -> None:
         """Say when the run is due again: soon after a change, later and later without one."""
@@ -125,6 +129,8 @@ class Poller:
         watch.interval = min(watch.interval * rules.growth, rules.longest_seconds)
         if watch.is_hinted:
             watch.due = min(watch.due, watch.asked_at + rules.changed_seconds)
+        self._troubled.discard(watch)
+        self._end_outage()
 
     def _seconds_until_next(self, watch: Watch) -> float:
         return max(watch.interval, self._rules.hinted_seconds) if watch.relies_on_hints() else watch.interval
@@ -149,6 +155,19 @@ class Poller:
         """The look failed: wait longer, each time twice as long."""
         watch.due = self._clock.monotonic() + watch.interval * (0.75 + 0.5 * self._chance())
         watch.interval = min(watch.interval * 2, LONGEST_TROUBLE_SECONDS)
+        self._troubled.add(watch)
+        self._failed_looks += 1
+
+    def _end_outage(self) -> None:
+        """The service answers: if it did not before, ask soon for all runs that wait longer because of that."""
+        if self._failed_looks >= OUTAGE_LOOKS:
+            soon = self._clock.monotonic() + self._rules.changed_seconds
+            for watch in self._troubled:
+                watch.interval = self._rules.first_seconds
+                watch.due = None if watch.due is None else min(watch.due, soon)
+            self._troubled.clear()
+            self._wake()
+        self._failed_looks = 0
 
     async def close(self) -> None:
         """End the loop and what it asks."""

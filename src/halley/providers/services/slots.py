@@ -18,6 +18,7 @@ class SharedSlots:
         self._limits = limits or {}
         self._held: dict[str, int] = {}  # by version; those that were requested
         self._waiting: set[str] = set()
+        self._later: set[str] = set()  # versions whose timer runs
         self._on_capacity: OnCapacity | None = None
         self._on_broken: OnBroken | None = None
 
@@ -73,6 +74,16 @@ class SharedSlots:
         if self._held.get(version, 0) > 0:
             self._held[version] -= 1
             self._tell_waiting()
+
+    def _tell_later(self, version: str, seconds: float) -> None:
+        """The service may be sent something again in so many seconds."""
+        if version not in self._later:
+            self._later.add(version)
+            asyncio.get_running_loop().call_later(seconds, self._tell_now, version)
+
+    def _tell_now(self, version: str) -> None:
+        self._later.discard(version)
+        self._say(version)
 
     def _tell_waiting(self) -> None:
         for version in [one for one in self._waiting if self.free_slots(one)]:

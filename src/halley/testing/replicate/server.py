@@ -51,11 +51,11 @@ class FakeServer:
         asked = Asked(method=method, path=path, headers=headers, body=b"")
         fault = self._service.fault(asked) or ServiceFault(acts=True)
         if fault.cut == "body":
-            self._service.asked.append(asked)
+            self._service.note(asked, fault)
             raise ConnectionResetError
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         asked = Asked(method=method, path=path, headers=headers, body=body)
-        self._service.asked.append(asked)
+        self._service.note(asked, fault)
         usual = self._service.answer(asked) if fault.acts else b"HTTP/1.1 500 Said\r\ncontent-length: 0\r\n\r\n"
         if fault.seconds:
             await asyncio.sleep(fault.seconds)

@@ -97,6 +97,11 @@ class FakeService:
         planned = self._faults.get(kind_of(asked))
         return planned.popleft() if planned else None
 
+    def note(self, asked: Asked, fault: ServiceFault) -> None:
+        """A request has arrived as a whole, or as much of it as the fault lets arrive."""
+        del fault
+        self.asked.append(asked)
+
     def answer(self, asked: Asked) -> bytes:
         """The answer of a service that works."""
         if kind_of(asked) == "file":

@@ -23,9 +23,11 @@ class HealthBody(msgspec.Struct, kw_only=True):
 class Counts(msgspec.Struct, kw_only=True):
     """What this server process has counted since it started.
 
-    `replayed_creates` by how the repeats were recognized, `ignored_members` of creates by name.
+    `replayed_creates` by how the repeats were recognized, `ignored_members` of creates by name, `breaker_openings` of
+    services elsewhere.
     """
 
     since: Time
     replayed_creates: dict[str, int]
     ignored_members: dict[str, int]
+    breaker_openings: dict[str, int]

@@ -1,0 +1,42 @@
+"""The short form of `scripts/faults upstream_routes`."""
+
+from pathlib import Path
+
+import pytest
+
+from fault.routed_mix import RoutedMix
+from fault.routed_services import RoutedService, SentLedger
+from halley.dispatch import breaker
+from halley.settings import RouteSettings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.fault]
+
+
+async def test_a_route_goes_around_what_is_out_of_order_and_sends_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "FIRST_PAUSE_SECONDS", 0.3)
+    ledger = SentLedger()
+    services = [
+        RoutedService("replicate", ledger, outages=((0.2, 1.2),)),
+        RoutedService("cometapi", ledger, stages=3, loses=0.05, per_second=20),
+        RoutedService("halley", ledger, stages=8, refuses=0.1),
+    ]
+    route = RouteSettings(providers=("replicate", "cometapi", "halley"))
+    result = await RoutedMix(tmp_path, services, route, slots=3).run(160, 80.0, limit_seconds=50.0)
+    ledger.check()
+    assert len(result.rows) == 160
+    assert set(result.reasons) <= {"upstream_outcome_unknown"}
+    assert len(result.places) == 3, "each of them ran some"
+    states = result.breakers["replicate"]
+    assert (states[0], states[-1]) == ("open", "closed"), states
+
+
+async def test_a_broken_service_gets_few_requests_however_many_predictions_there_are(tmp_path: Path) -> None:
+    ledger = SentLedger()
+    services = [RoutedService("replicate", ledger, refuses=1.0), RoutedService("halley", ledger)]
+    route = RouteSettings(weights={"replicate": 1, "halley": 1})
+    result = await RoutedMix(tmp_path, services, route, slots=4).run(60, 100.0, limit_seconds=50.0)
+    ledger.check()
+    assert result.succeeded == 60
+    assert ledger.creates <= 60 + 10 + 4, "its saved retries, and what was on its way when they were used up"
