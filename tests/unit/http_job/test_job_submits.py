@@ -1,11 +1,14 @@
 """A create by a job file, under faults: sent once, and "nothing was begun" only where it is proven."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
+from halley.dispatch.ports import Progress
 from halley.dispatch.upstreams import RunFinder
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.providers.http_job.provider import JobProvider
@@ -148,6 +151,37 @@ async def test_a_create_that_is_not_in_the_list_was_not_begun_only_if_the_file_s
         here.service.plan("create", says(502))
         with pytest.raises(OutcomeUnknown, match="may still appear"):
             await here.provider.submit(work_of("echo", "a", "p1"))
+
+
+UNIQUE = JOB.replace(
+    '{ at = "/input", equals = "{input}" }', '{ at = "/input/text", equals = "{prediction.id}" }'
+).replace('cursor = "/next_cursor"\nnext_path = "/predictions?cursor={cursor}"\n', "")
+
+
+@pytest.mark.parametrize("others", [0, 3])
+async def test_a_list_of_the_last_runs_without_pages_proves_nothing_about_an_older_one(others: int) -> None:
+    async with world(UNIQUE, rules={"look_seconds": 0.5}) as here:
+        for number in range(others):
+            here.service.begin("test/echo", {"text": f"another-{number}"})
+        here.service.plan("create", says(502))
+        with pytest.raises(OutcomeUnknown if others else ProviderBusy):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+        here.service.begin("test/echo", {"text": "p2"})
+        assert await here.provider.adopt(work_of("echo", "a", "p2"), None) == list(here.service.runs)[-1]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_route_that_is_removed_during_the_submit_loses_no_run(is_lost: bool) -> None:
+    async with world() as here:
+        here.service.plan("create", ServiceFault(acts=True, seconds=0.1, cut="answer" if is_lost else None))
+        submit = asyncio.ensure_future(here.provider.submit(work_of("echo", "a", "p1")))
+        while not here.service.runs:
+            await asyncio.sleep(0)
+        here.provider._links = msgspec.structs.replace(here.provider._links, find_target=lambda _: None)
+        handle = await submit
+        assert handle in here.service.runs
+        said: list[Progress] = []
+        assert (await here.provider.follow(handle, said.append)).status == "succeeded"
 
 
 async def test_a_list_that_cannot_be_read_proves_nothing() -> None:

@@ -111,6 +111,7 @@ class LostJobs:
         handles: list[str] = []
         request, values = form.request, create.values
         order: NewestFirst | None = None
+        rows: Any = None
         for _ in range(PAGES):
             answer = await self._asked(request, values)
             if order is None:
@@ -129,11 +130,13 @@ class LostJobs:
             if form.following is None:
                 break
             request, values = form.following, {**create.values, "cursor": cursor}
-        return self._in_part(form, await self._free(create, handles))
+        return self._in_part(form, await self._free(create, handles), has_rows=bool(rows))
 
-    def _in_part(self, form: FindForm, found: list[str]) -> str | None:
-        """The run, by a list that was not read to the time of its create: with our own id in its runs one is enough."""
-        if form.is_unique and (found or form.following is None):
+    def _in_part(self, form: FindForm, found: list[str], *, has_rows: bool) -> str | None:
+        """The run, by a list that was not read to the time of its create: with our own id in its runs one is enough,
+        and a list that was asked for our id, or has no run at all, shows that there is none.
+        """
+        if form.is_unique and (found or not (has_rows or form.following)):
             return _only(found)
         raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
 

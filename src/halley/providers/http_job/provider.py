@@ -115,7 +115,8 @@ class JobProvider(SharedSlots):
         self._outputs = JobOutputs(job, self._api, origin, clock)
 
     async def submit(self, work: Work) -> str:
-        create = await self._creates.make(work, self._model(work), is_first=True)
+        model = self._model(work)  # it stays this one, also if its route is removed meanwhile
+        create = await self._creates.make(work, model, is_first=True)
         request = await self._creates.request(create)
         self._pace.check()
         self._create_pace.take()
@@ -124,13 +125,13 @@ class JobProvider(SharedSlots):
         if answer.verdict is SubmitVerdict.SUBMITTED:
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
-            return self._follow_later(work, answer.handle, is_new=True)
+            return self._follow_later(work, answer.handle, model, is_new=True)
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
             raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
             raise SubmitRefused(text)
-        return self._follow_later(work, await self._settled(create, text))
+        return self._follow_later(work, await self._settled(create, text), model)
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Not local: use `submit`."""
@@ -151,7 +152,7 @@ class JobProvider(SharedSlots):
                 raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
         elif not is_id(handle) or not await self._is_known(handle, _values(handle, model, work.prediction_id)):
             handle = None
-        return None if handle is None else self._follow_later(work, handle)
+        return None if handle is None else self._follow_later(work, handle, model)
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._runs.get(handle)
@@ -249,14 +250,14 @@ class JobProvider(SharedSlots):
         self._journal.note(f"It gave the id {handle} to two predictions.")
         return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
 
-    def _follow_later(self, work: Work, handle: str, *, is_new: bool = False) -> str:
+    def _follow_later(self, work: Work, handle: str, model: JobModel, *, is_new: bool = False) -> str:
         """Raises:
         OutcomeUnknown: another prediction has this run.
         """
         known = self._runs.get(handle)
         if known is not None and known.prediction_id != work.prediction_id:
             raise self._of_another(handle)
-        self._runs[handle] = JobRun(handle, work, self._model(work), is_new=is_new)
+        self._runs[handle] = JobRun(handle, work, model, is_new=is_new)
         return handle
 
     def _fault_of(self, version: str) -> str | None:
