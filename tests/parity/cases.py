@@ -32,8 +32,14 @@ DIFFERS: Final = _SKIPS["differs"]
 WORDS: Final = _SKIPS["words"]
 SKIPS: Final = DIFFERS | WORDS | _SKIPS["races"]
 
-Results = dict[str, list[tuple[Result, Result]]]
-"""For each model and each of its inputs: what Halley made of it, and what Cog did."""
+STATEFUL: Final = frozenset(_SKIPS["stateful"])
+"""Models whose results depend on the predictions before: they cannot run on one server of Cog twice."""
+
+OLD: Final = tuple(tomllib.loads((HERE / "skips.toml").read_text())["old"]["models"])
+"""Models that also run on a server of Cog 0.9."""
+
+Results = dict[str, list[tuple[Result, Result, Result]]]
+"""For each model and each of its inputs: what Halley made of it, what Cog did, and what came through both."""
 
 
 def file_of(model: str) -> Path:
@@ -45,7 +51,8 @@ def file_of(model: str) -> Path:
 def pairs_of(skip: str, results: Results) -> list[tuple[Result, Result]]:
     """The results that an exception is about."""
     model, _, number = skip.partition("#")
-    return results[model][int(number) : int(number) + 1] if number else results[model]
+    found = [(ours, its) for ours, its, _ in results[model]]
+    return found[int(number) : int(number) + 1] if number else found
 
 
 def compared(model: str) -> list[int]:

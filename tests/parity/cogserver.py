@@ -42,33 +42,34 @@ def reference(file: Path) -> str:
 
 
 class CogServer:
-    """A running server for the model in `folder`. Its schema must lie in `.cog/openapi_schema.json` already."""
+    """A server for the model in `file`. Its schema must lie in `.cog/openapi_schema.json` when it starts."""
 
-    def __init__(self, folder: Path, ref: str, python: Path, name: str) -> None:
-        self._folder = folder
-        self._ref = ref
+    def __init__(self, file: Path, python: Path, name: str) -> None:
+        self.folder = file.parent
+        self.reference = reference(file)
         self._python = python
         self._name = name
         self._port = free_port()
-        self._url = f"http://127.0.0.1:{self._port}"
-        self._ids: list[str] = []
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.ids: list[str] = []  # of all predictions here
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "CogServer":
-        temporary = self._folder.parent / f"{self._folder.name}.tmp"
+        temporary = self.folder.parent / f"{self.folder.name}.tmp"
         temporary.mkdir()
         environment = {
             "PATH": f"{self._python.parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(temporary),
             "TMPDIR": str(temporary),
             "PORT": str(self._port),
-            "COG_PREDICT_TYPE_STUB": self._ref,
+            "COG_PREDICT_TYPE_STUB": self.reference,
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",  # as in the images that Cog builds
         }
-        with (self._folder.parent / f"{self._folder.name}.log").open("wb") as log:
+        with (self.folder.parent / f"{self.folder.name}.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(self._python), "-m", "cog.server.http", "--host", "127.0.0.1"],
-                cwd=self._folder,
+                cwd=self.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -87,7 +88,7 @@ class CogServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # its worker may outlive it
         self._process.wait(10)
-        for prediction_id in self._ids:
+        for prediction_id in self.ids:
             shutil.rmtree(LEFT_BEHIND / prediction_id, ignore_errors=True)
 
     @staticmethod
@@ -111,7 +112,7 @@ class CogServer:
 
     def _health(self) -> dict[str, Any]:
         try:
-            with urllib.request.urlopen(f"{self._url}/health-check", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/health-check", timeout=5) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except (OSError, ValueError):
@@ -119,12 +120,12 @@ class CogServer:
 
     def predict(self, given: dict[str, Any]) -> Result:
         """Run one prediction to its end."""
-        prediction_id = f"halley-parity-{os.getpid()}-{self._name}-{len(self._ids)}"
-        self._ids.append(prediction_id)
+        prediction_id = f"halley-parity-{os.getpid()}-{self._name}-{len(self.ids)}"
+        self.ids.append(prediction_id)
         end = time.monotonic() + START_SECONDS
         while True:
             request = urllib.request.Request(
-                f"{self._url}/predictions/{prediction_id}",
+                f"{self.url}/predictions/{prediction_id}",
                 data=json.dumps({"input": given}).encode(),
                 method="PUT",
                 headers={"Content-Type": "application/json", "Accept": "text/event-stream"},

@@ -1,4 +1,7 @@
-"""Every model once through the real `halley` and once through Cog's own server; the tests only compare."""
+"""Every model once through the real `halley`, once through Cog's own server, and once through both: `kind = "cog"`.
+
+The tests only compare.
+"""
 
 import json
 import shutil
@@ -7,32 +10,63 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cases import CASES, Results, file_of
-from cogserver import CogServer, SetupFailed, reference
+from cases import CASES, OLD, STATEFUL, Results, file_of
+from cogserver import CogServer, SetupFailed
 from process import Halley
 from results import Result
 
 from needs import require
 
 PYTHON: Final = Path(__file__).resolve().parents[2] / ".clients" / "cog" / "bin" / "python"
+OLD_PYTHON: Final = PYTHON.parents[2] / "cog09" / "bin" / "python"
 AT_ONCE: Final = 3  # servers of Cog: each is two processes
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """For each model and each of its inputs: what Halley made of it, and what Cog did."""
+    """For each model and each of its inputs: what Halley made of it, what Cog did, and what came through both."""
     require(PYTHON.exists(), "Cog's own server: scripts/install cog")
     home = tmp_path_factory.mktemp("parity")
     (home / "halley").mkdir()
     (home / "cog").mkdir()
     models = {name: _copy(name, home / "halley") for name in CASES}
-    config = "".join(f'[models."parity/{name}"]\npath = "{file}"\n' for name, file in models.items())
+    cogs = {name: CogServer(_copy(name, home / "cog"), PYTHON, name) for name in CASES}
+    config = "".join(_settings(name, file, cogs[name]) for name, file in models.items())
     with Halley(home, "--no-demo", config=config) as server, ThreadPoolExecutor(AT_ONCE) as pool:
         ours = {name: pool.submit(_by_halley, server, name, inputs) for name, inputs in CASES.items()}
-        its = {name: pool.submit(_by_cog, server, name, inputs, home / "cog") for name, inputs in CASES.items()}
-        found = {name: list(zip(ours[name].result(), its[name].result(), strict=True)) for name in models}
+        its = {name: pool.submit(_by_cog, server, cogs[name], name, inputs) for name, inputs in CASES.items()}
+        found = {name: list(zip(ours[name].result(), *its[name].result(), strict=True)) for name in models}
     CogServer.tidy()
     return found
+
+
+@pytest.fixture(scope="module")
+def old_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Result, Result]]]:
+    """For some models and each of their inputs: what Halley made of it, and what came through it from Cog 0.9."""
+    require(OLD_PYTHON.exists(), "Cog 0.9: scripts/install cog09")
+    home = tmp_path_factory.mktemp("parity-old")
+    (home / "halley").mkdir()
+    (home / "cog").mkdir()
+    cogs = {name: CogServer(_copy(name, home / "cog"), OLD_PYTHON, name) for name in OLD}
+    config = "".join(_settings(name, _copy(name, home / "halley"), cogs[name]) for name in OLD)
+    with Halley(home, "--no-demo", config=config) as server, ThreadPoolExecutor(AT_ONCE) as pool:
+        found = {name: pool.submit(_by_both, server, cogs[name], name, CASES[name]) for name in OLD}
+        return {name: pairs.result() for name, pairs in found.items()}
+
+
+def _by_both(server: Halley, cog: CogServer, name: str, inputs: list[dict[str, Any]]) -> list[tuple[Result, Result]]:
+    (cog.folder / "cog.yaml").write_text(f'predict: "{cog.reference}"\n')
+    with cog:
+        return [tuple(_predict(server, f"{owner}/{name}", one)[0] for owner in ("parity", "through")) for one in inputs]
+
+
+def _settings(name: str, file: Path, cog: CogServer) -> str:
+    provider = name.replace(".", "-")
+    return (
+        f'[models."parity/{name}"]\npath = "{file}"\n'
+        f'[providers.{provider}]\nkind = "cog"\nurl = "{cog.url}"\n'
+        f'[routes."through/{name}"]\nproviders = ["{provider}"]\n'
+    )
 
 
 def _copy(name: str, folder: Path) -> Path:
@@ -42,29 +76,41 @@ def _copy(name: str, folder: Path) -> Path:
 
 
 def _by_halley(server: Halley, name: str, inputs: list[dict[str, Any]]) -> list[Result]:
-    return [_predict(server, name, given) for given in inputs]
+    return [_predict(server, f"parity/{name}", given)[0] for given in inputs]
 
 
-def _predict(server: Halley, name: str, given: dict[str, Any]) -> Result:
-    path = f"/v1/models/parity/{name}/predictions"
+def _predict(server: Halley, model: str, given: dict[str, Any]) -> tuple[Result, str]:
+    """The result, and the id of the prediction."""
+    path = f"/v1/models/{model}/predictions"
     status, _, answer = server.call("POST", path, {"input": given}, headers={"Prefer": "wait=50"})
     if status >= 400:
-        return Result.refused(status)
-    return Result.of_halley(answer, server.url)
+        return Result.refused(status), ""
+    return Result.of_halley(answer, server.url), answer["id"]
 
 
-def _by_cog(server: Halley, name: str, inputs: list[dict[str, Any]], folder: Path) -> list[Result]:
-    file = _copy(name, folder)
+def _by_cog(
+    server: Halley, cog: CogServer, name: str, inputs: list[dict[str, Any]]
+) -> tuple[list[Result], list[Result]]:
+    """What Cog made of the inputs, and what came through Halley with this server behind it."""
     status, _, model = server.call("GET", f"/v1/models/parity/{name}")
     if status != 200 or model["latest_version"] is None:
-        return [Result(status="not tried: Halley cannot serve it, so there is no schema") for _ in inputs]
+        return _twice(Result(status="not tried: Halley cannot serve it, so there is no schema"), inputs)
     schema = model["latest_version"]["openapi_schema"]
     # without it Cog's server gives no event stream
     schema["paths"]["/predictions"]["post"]["x-cog-streaming"] = True
-    (file.parent / ".cog").mkdir()
-    (file.parent / ".cog" / "openapi_schema.json").write_text(json.dumps(schema))
+    (cog.folder / ".cog").mkdir()
+    (cog.folder / ".cog" / "openapi_schema.json").write_text(json.dumps(schema))
     try:
-        with CogServer(file.parent, reference(file), PYTHON, name) as cog:
-            return [cog.predict(given) for given in inputs]
+        with cog:
+            alone = [cog.predict(given) for given in inputs]
+            if name in STATEFUL:
+                return alone, alone
+            through = [_predict(server, f"through/{name}", given) for given in inputs]
+            cog.ids.extend(prediction_id for _, prediction_id in through if prediction_id)
+            return alone, [result for result, _ in through]
     except SetupFailed as failed:
-        return [Result(status="setup failed", error=str(failed)) for _ in inputs]
+        return _twice(Result(status="setup failed", error=str(failed)), inputs)
+
+
+def _twice(result: Result, inputs: list[dict[str, Any]]) -> tuple[list[Result], list[Result]]:
+    return [result for _ in inputs], [result for _ in inputs]

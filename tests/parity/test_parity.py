@@ -7,7 +7,7 @@ fails, so that the list stays true.
 from typing import Final
 
 import pytest
-from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, WORDS, Results, compared, pairs_of
+from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, STATEFUL, WORDS, Results, compared, pairs_of
 
 # The first test waits for all predictions of both servers: half a minute on an idle machine.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -18,8 +18,15 @@ ENOUGH: Final = 55
 @pytest.mark.parametrize("model", [model for model in CASES if compared(model)])
 def test_results_are_the_same(model: str, results: Results) -> None:
     for number in compared(model):
-        ours, its = results[model][number]
+        ours, its, _ = results[model][number]
         assert ours.differences(its) == {}, f"input {number}: {CASES[model][number]}; ours first, then Cog's"
+
+
+@pytest.mark.parametrize("model", [model for model in CASES if compared(model) and model not in STATEFUL])
+def test_results_through_a_cog_server_are_the_same(model: str, results: Results) -> None:
+    for number in compared(model):
+        ours, _, through = results[model][number]
+        assert ours.differences(through) == {}, f"input {number}: {CASES[model][number]}; ours first"
 
 
 @pytest.mark.parametrize("skip", DIFFERS)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from halley.api.dependencies import UpstreamViews
 from halley.api.presentation.wire.upstreams import (
+    AddressBody,
     Bucket,
     Latency,
     ProviderVerdict,
@@ -59,10 +60,14 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
                 kind=settings.kind,
                 profile=settings.dialect(),
                 url=next(url for _, url in settings.addresses()),
+                addresses=[
+                    AddressBody(url=one.url, reason=one.why or None, in_flight=one.in_flight, slots=one.slots)
+                    for one in report.addresses
+                ],
                 state=place.breaker.state,
                 opened=place.breaker.opened,
                 open_seconds=round(place.breaker.pause_seconds, 3),
-                reason=None if verdict.takes else verdict.why,
+                reason=report.waits_for or None if verdict.takes else verdict.why,
                 in_flight=report.in_flight,
                 slots=report.slots,
                 submits=submits.get(name, 0),

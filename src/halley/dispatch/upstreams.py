@@ -51,6 +51,15 @@ class SubmitBucket(msgspec.Struct, frozen=True, kw_only=True):
     at_once: int | None = None
 
 
+class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several addresses of an upstream. `why` says why nothing begins there; "" if runs do."""
+
+    url: str
+    why: str
+    in_flight: int
+    slots: int
+
+
 class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """The state of an upstream, as its provider knows it. No I/O was needed for it."""
 
@@ -60,6 +69,7 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     paused_seconds: float = 0.0  # the service asked us to submit nothing for so long
     bucket: SubmitBucket | None = None
     waits_for: str = ""  # why it can begin nothing now, although it may be reached
+    addresses: Sequence[UpstreamAddress] = ()  # if each has slots of its own
     faults: Sequence[UpstreamFault] = ()  # the last few, newest first
 
 

@@ -200,7 +200,12 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("seconds of a submit", _latency(one.get("submit_seconds"))),
         ("seconds of a run", _latency(one.get("run_seconds"))),
     ]
+    facts += [(str(one["url"]), _address(one)) for one in one.get("addresses") or ()]
     return [[title, str(value)] for title, value in facts if value is not None]
+
+
+def _address(one: dict[str, Any]) -> str:
+    return str(one.get("reason") or f"{_of(one.get('in_flight'), one.get('slots'))} runs")
 
 
 def _state(one: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from halley.dispatch.upstreams import Answered
 from halley.egress import OpenAnswer
 from halley.egress.errors import FetchFailed, NotSent, TooLarge
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog.report import end_in, is_known
+from halley.providers.cog.report import end_in, is_known, with_time
 from halley.providers.cog.run import CogRun
 from halley.providers.cog.server import ANSWER_LIMIT_BYTES, LOOK, CogServer, Unreachable
 from halley.providers.cog.sse import read_events
@@ -168,7 +168,7 @@ class Exchange:
         """The verdict on a complete answer. A Cog server refuses with these, and begins nothing."""
         seen, text = read_run(answer.body, self._run.id), answer.fault
         if answer.status == 200 and seen is not None and seen.state != "open":
-            return seen
+            return with_time(seen, answer.body)
         if answer.status == 202 and seen is not None:
             return _Word.JOINED
         if answer.status == 500 and answer.body is not None and "detail" in answer.body:

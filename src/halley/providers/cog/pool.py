@@ -60,6 +60,12 @@ class ServerPool:
         if (self._loop is None or self._loop.done()) and self._due():
             self._loop = asyncio.ensure_future(self._checking())
 
+    def doubt(self) -> None:
+        """All are full, or say so: one whose model has crashed says that always, and its health shows it."""
+        for server in self.servers:
+            server.checked_at = None
+        self.ensure()
+
     async def close(self) -> None:
         """Ask nothing more."""
         if self._loop is not None:

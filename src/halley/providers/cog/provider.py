@@ -10,7 +10,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, RunListener, Work
-from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
+from halley.dispatch.upstreams import UpstreamAddress, UpstreamModel, UpstreamReport, UpstreamTarget
 from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
@@ -158,6 +158,15 @@ class CogProvider(SharedSlots):
             slots=self.limit,
             unknown=self._unknown,
             waits_for=self._pool.why,
+            addresses=[
+                UpstreamAddress(
+                    url=server.url,
+                    why=server.journal.without_token(server.health.why),
+                    in_flight=server.running,
+                    slots=server.slots,
+                )
+                for server in self._pool.servers
+            ],
             faults=sorted(faults, key=lambda fault: fault.at, reverse=True)[:_FAULTS],
         )
 
@@ -168,6 +177,20 @@ class CogProvider(SharedSlots):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.close()
+
+    async def has_run(self, handle: str) -> bool:
+        """See `dispatch.upstreams.RunFinder`. Only a run that is not over can be found."""
+        label, _, run_id = handle.partition(":")
+        server = self._pool.named(label)
+        return server is not None and run_id != "" and await self._runs_there(server, run_id)
+
+    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
+        """See `dispatch.upstreams.RunFinder`."""
+        del within_seconds  # its id is that of the prediction
+        for server in self._pool.servers:
+            if await self._runs_there(server, work.prediction_id):
+                return server.handle_of(work.prediction_id)
+        return None
 
     async def _submitted(self, work: Work, only: CogServer | None, run_id: str) -> str:
         """Begin it at the least loaded server, or only at this one.
@@ -200,6 +223,7 @@ class CogProvider(SharedSlots):
                 raise OutcomeUnknown(text)
             self._health_changed()
             await self._clock.sleep(pause)
+        self._pool.doubt()
         raise ProviderBusy(text, retry_after_seconds=1)
 
     async def _runs_there(self, server: CogServer, run_id: str) -> bool:

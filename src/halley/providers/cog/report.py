@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from halley.dispatch.ports import LogText, MetricValue, Outcome, Progress
 from halley.providers.cog.sse import Event
@@ -62,6 +65,17 @@ class RunReport:
 def end_in(event: Event, run_id: str) -> SeenRun | None:
     """The end of the run, if the event is that."""
     return read_run(event.data, run_id) if event.name == "completed" else None
+
+
+def with_time(seen: SeenRun, body: Body | None) -> SeenRun:
+    """With the time of a run that failed: the older line gives its start and its end, and no metrics."""
+    if seen.predict_time is not None or body is None:
+        return seen
+    try:
+        began, ended = (msgspec.convert(body.get(name), datetime) for name in ("started_at", "completed_at"))
+        return msgspec.structs.replace(seen, predict_time=max((ended - began).total_seconds(), 0.0))
+    except (msgspec.ValidationError, TypeError, ValueError):
+        return seen
 
 
 def is_known(event: Event) -> bool:

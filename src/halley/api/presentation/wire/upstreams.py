@@ -34,18 +34,29 @@ class Bucket(msgspec.Struct, kw_only=True):
     at_once: int | None
 
 
+class AddressBody(msgspec.Struct, kw_only=True):
+    """One of several addresses of a service. `reason` says why nothing begins there; null if runs do."""
+
+    url: str
+    reason: str | None
+    in_flight: int
+    slots: int
+
+
 class UpstreamBody(msgspec.Struct, kw_only=True):
     """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
     It has opened `opened` times since the start, and stays open for `open_seconds`.
 
-    `unknown` counts predictions of which it is not known whether they ran there, `submits` what was submitted in the
-    last 24 hours; `max_submits_per_day` is null if any number may be.
+    `addresses` has those of a service whose addresses have slots of their own. `unknown` counts predictions of which it
+    is not known whether they ran there, `submits` what was submitted in the last 24 hours; `max_submits_per_day` is
+    null if any number may be.
     """
 
     name: str
     kind: str
     profile: str | None
     url: str
+    addresses: list[AddressBody]
     state: Literal["closed", "open", "half_open"]
     opened: int
     open_seconds: float
