@@ -1,0 +1,31 @@
+"""The event stream of a Cog server, however it is cut into chunks."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from halley.egress.errors import TooLarge
+from halley.providers.cog.sse import Event, read_events
+
+pytestmark = pytest.mark.anyio
+
+STREAM = b': hello\n\nevent: log\ndata: {"a": 1}\n\nevent: output\ndata: {"b":\ndata: 2}\n\n: bye\n\n'
+EVENTS = [Event("log", {"a": 1}), Event("output", {"b": 2})]
+
+
+async def chunks(data: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("size", range(1, 12))
+async def test_events_are_the_same_wherever_chunks_end(line_end: bytes, size: int) -> None:
+    data = STREAM.replace(b"\n", line_end)
+    assert [event async for event in read_events(chunks(data, size), 1000)] == EVENTS
+
+
+async def test_an_event_without_an_end_is_not_held_for_ever() -> None:
+    with pytest.raises(TooLarge):
+        async for _ in read_events(chunks(b"data: " + b"x" * 10_000, 100), 1000):
+            pass
