@@ -88,8 +88,8 @@ class JobCreates:
         except (FetchFailed, TooLarge) as error:
             return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=str(error))
         found = read_create(self._job, answer.status, answer.value)
-        if found.verdict is SubmitVerdict.BUSY and not self._api.pace.paused_seconds:
-            self._api.pace.pause(_BUSY_SECONDS)
+        if found.verdict is SubmitVerdict.BUSY and not self._api.pace.submit_paused_seconds:
+            self._api.pace.submits.pause(_BUSY_SECONDS)
         return found
 
 

@@ -20,6 +20,10 @@ class CreatePace:
         """How long no create may be sent."""
         return max(self._next - self._clock.monotonic(), 0.0) if self._seconds else 0.0
 
+    def room(self) -> int | None:
+        """How many creates may be without an answer now; None: any number."""
+        return None if not self._seconds else 0 if self.paused_seconds > 0 else 1
+
     def take(self) -> None:
         """One is sent now.
 
@@ -28,7 +32,9 @@ class CreatePace:
         """
         if (seconds := self.paused_seconds) > 0:
             raise ProviderBusy(
-                "It gets no more creates now (creates_per_minute).", retry_after_seconds=max(ceil(seconds), 1)
+                "It gets no more creates now (creates_per_minute).",
+                retry_after_seconds=max(ceil(seconds), 1),
+                was_asked=False,
             )
         if self._seconds:
             self._next = self._clock.monotonic() + self._seconds

@@ -34,7 +34,7 @@ from halley.providers.services.journal import Journal
 from halley.providers.services.links import UpstreamLinks, target_of
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.poller import Look, Poller
-from halley.providers.services.runs import Run
+from halley.providers.services.runs import Run, slots_of
 from halley.providers.services.slots import SharedSlots
 from halley.providers.services.verdicts import SubmitVerdict
 
@@ -118,17 +118,20 @@ class JobProvider(SharedSlots):
         model = self._model(work)  # it stays this one, also if its route is removed meanwhile
         create = await self._creates.make(work, model, is_first=True)
         request = await self._creates.request(create)
-        self._pace.check()
+        self._pace.check_submit()
         self._create_pace.take()
         with self._lost.sending(create):
             answer = await self._creates.send(request)
         if answer.verdict is SubmitVerdict.SUBMITTED:
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
-            return self._follow_later(work, answer.handle, model, is_new=True)
+            handle = self._follow_later(work, answer.handle, model, is_new=True)
+            self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
+            return handle
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
-            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
+            self._tell_later(work.version, self._submit_paused_seconds)
+            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._submit_paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
             raise SubmitRefused(text)
         return self._follow_later(work, await self._settled(create, text), model)
@@ -210,7 +213,8 @@ class JobProvider(SharedSlots):
             in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
             slots=self.limit,
             unknown=self._journal.unknown,
-            paused_seconds=max(self._pace.paused_seconds, self._create_pace.paused_seconds),
+            paused_seconds=self._submit_paused_seconds,
+            bucket=self._pace.submits.bucket(),
             faults=self._journal.faults,
         )
 
@@ -218,6 +222,14 @@ class JobProvider(SharedSlots):
         await self._cancels.close()
         await self._poller.close()
         await self._origin.close()
+
+    @property
+    def _submit_paused_seconds(self) -> float:
+        return max(self._pace.submit_paused_seconds, self._create_pace.paused_seconds)
+
+    def _room(self) -> int | None:
+        rooms = [room for room in (self._pace.submits.room(), self._create_pace.room()) if room is not None]
+        return min(rooms) - (self.held - slots_of(self._runs)) if rooms else None
 
     def _model(self, work: Work) -> JobModel:
         target = target_of(self._links.find_target, work.version)

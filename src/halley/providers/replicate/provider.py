@@ -32,7 +32,7 @@ from halley.providers.services.links import UpstreamLinks, target_of
 from halley.providers.services.outputs import LinkRules, OutputReader
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.poller import Look, Poller, Watch
-from halley.providers.services.runs import Run
+from halley.providers.services.runs import Run, slots_of
 from halley.providers.services.seen import read_run
 from halley.providers.services.service_hooks import ServiceHooks
 from halley.providers.services.slots import SharedSlots
@@ -115,7 +115,7 @@ class ReplicateProvider(SharedSlots):
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
             handle = self._follow_later(work, answer.handle, hook, answer=answer)
-            self._tell_waiting()  # the service may be sent more now
+            self._tell_later(work.version, self._pace.submit_paused_seconds)  # then it may be sent more
             return handle
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
@@ -126,12 +126,9 @@ class ReplicateProvider(SharedSlots):
             raise SubmitRefused(text)
         return self._follow_later(work, await self._settled(create, text, hook), hook)
 
-    def free_slots(self, version: str) -> int:
-        free, room = super().free_slots(version), self._pace.submits.room()
-        if room is None or not free:
-            return free
-        unanswered = self.held - sum(run.has_slot for run in self._runs.values())
-        return max(min(free, room - unanswered), 0)
+    def _room(self) -> int | None:
+        room = self._pace.submits.room()
+        return None if room is None else room - (self.held - slots_of(self._runs))
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Not local: use `submit`."""

@@ -1,9 +1,16 @@
 """The runs of a service that this process follows, or is about to."""
 
+from collections.abc import Mapping
+
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import Hook
 from halley.providers.services.poller import Look, Watch
 from halley.providers.services.seen import SeenRun
+
+
+def slots_of(runs: Mapping[str, "Run"]) -> int:
+    """How many slots these hold: submits that were answered."""
+    return sum(run.has_slot for run in runs.values())
 
 
 class Run:

@@ -46,7 +46,13 @@ class SharedSlots:
         if version not in self._held or self._fault_of(version) is not None:
             return 0
         of_version = self._limits.get(version, self.limit) - self._held[version]
-        return max(min(of_version, self.limit - self.held), 0)
+        room = self._room()
+        free = min(of_version, self.limit - self.held)
+        return max(free if room is None else min(free, room), 0)
+
+    def _room(self) -> int | None:
+        """How many more slots may be taken now because of the service's limits; None: any number."""
+        return None
 
     def request_capacity(self, version: str, *, alone: bool = False) -> None:
         del alone  # every run there is alone
@@ -77,7 +83,9 @@ class SharedSlots:
 
     def _tell_later(self, version: str, seconds: float) -> None:
         """The service may be sent something again in so many seconds."""
-        if version not in self._later:
+        if seconds <= 0:
+            self._tell_waiting()
+        elif version not in self._later:
             self._later.add(version)
             asyncio.get_running_loop().call_later(seconds, self._tell_now, version)
 
