@@ -105,6 +105,13 @@ def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
     return transport if isinstance(transport, CorkedTransport) else None
 
 
+def sent(cycle: RequestResponseCycle | None) -> None:
+    """A client that sends its next request has read this answer, or does not need it."""
+    cork = cork_of(cycle)
+    if cork is not None and cork.is_unsent:
+        cork.sent()
+
+
 def is_open(cycle: RequestResponseCycle | None) -> bool:
     """Whether a request is being answered. A new connection has none, despite uvicorn's types."""
     return cycle is not None and not cycle.response_complete

@@ -19,7 +19,6 @@ from halley.api.resources import creates
 from halley.api.resources.bodies import CreateBody, create_request, members_of
 from halley.api.resources.pending_create import PendingCreate
 from halley.errors import HalleyError
-from halley.keys.records import Key
 from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity
 from halley.predictions.service import Checked, CreateRequest
@@ -161,20 +160,29 @@ class DirectCreates:
         identity = self._caller(head)
         if identity is None or parts.is_draining or len(body) > LIGHT_BYTES:
             return None
-        key = identity.key
-        started = parts.clock.monotonic()
+        key, started = identity.key, parts.clock.monotonic()
+        wait, abandoned, cancel_after, _ = head.preferences
         if parts.repeats.may_repeat(head.tries, started) or not parts.bodies.has_room(key.id, len(body)):
             return None
         try:
             members = members_of(body, parts.limits)
-            request = self._request(head, CreateBody(members, body), key)
+            request = create_request(
+                CreateBody(members, body),
+                parts.limits,
+                variant=head.variant,
+                url_fault=parts.webhooks.fault,
+                reference=head.reference,
+                cancel_after=cancel_after,
+                with_wait=wait is not None,
+                cancel_abandoned=key.options.cancel_abandoned if abandoned is None else abandoned,
+            )
             checked = self._predictions.check_at_once(request)
         except Exception:  # noqa: BLE001  # the ordinary path finds it again, and reports it
             return None
         if checked is None:
             return None
         prediction_id = self._predictions.reserve_id()
-        asked = (key.id, head.reference, head.preferences.cancel_after)
+        asked = (key.id, head.reference, cancel_after)
         attempt = parts.repeats.begin_in_flight(
             prediction_id, asked=asked, body=body, count=head.tries, begun_at=started
         )
@@ -188,19 +196,6 @@ class DirectCreates:
         identity = self._parts.keys.known_by(head.digest)
         # one that may not read gets answers without the data of other keys
         return identity if identity is not None and identity.key.scopes >= _NEEDED else None
-
-    def _request(self, head: HeadMeaning, body: CreateBody, key: Key) -> CreateRequest:
-        wait, abandoned, cancel_after, _ = head.preferences
-        return create_request(
-            body,
-            self._parts.limits,
-            variant=head.variant,
-            url_fault=self._parts.webhooks.fault,
-            reference=head.reference,
-            cancel_after=cancel_after,
-            with_wait=wait is not None,
-            cancel_abandoned=key.options.cancel_abandoned if abandoned is None else abandoned,
-        )
 
     def _submit(
         self,

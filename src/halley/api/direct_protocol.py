@@ -4,9 +4,9 @@ import math
 from functools import partial
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from halley.api.cycles import DirectCycle, begun, cork_of
+from halley.api.cycles import DirectCycle, begun, sent
 from halley.api.direct_create import DirectCreates, KnownHead
 from halley.api.http.asgi import Exchange, Outcome, Response
 from halley.api.http.heads import joined
@@ -64,9 +64,7 @@ class DirectProtocol(GuardedProtocol):
     def _wait_for_body(self, data: bytes) -> None:
         self._begun, self.phase = data, BODY
         self.deadline = self.loop.time() + self.limits.body_seconds
-        earlier = cork_of(self.cycle)
-        if earlier is not None and earlier.is_unsent:
-            earlier.sent()  # as in on_headers_complete
+        sent(self.cycle)  # as in on_headers_complete
 
     def _parse_begun(self) -> None:
         """Give the parser what waits for its body."""
@@ -99,9 +97,9 @@ class DirectProtocol(GuardedProtocol):
         """Continue as after `_park`."""
         self._chunk = self._asker = None
         self._is_short = False
-        earlier = cork_of(self.cycle)
-        if earlier is not None and earlier.is_unsent:
-            earlier.sent()  # as in on_headers_complete
+        earlier: RequestResponseCycle | None = self.cycle
+        if earlier is not None and (type(earlier) is not DirectCycle or earlier.cork.is_unsent):
+            sent(earlier)  # as in on_headers_complete
         cycle = self.cycle = self._served = begun(self, create.attempt, NOBODY_WAITS)
         self.phase = WORK
         self.deadline = math.inf

@@ -161,7 +161,9 @@ class LinkSigner:
     def stream_macs(self, one: bytes, other: bytes) -> tuple[bytes, bytes]:
         """Two of them, as bytes, in fewer calls."""
         digest = self._signer.digest
-        return _shown(digest(b"stream\n" + one)), _shown(digest(b"stream\n" + other))
+        first, second = digest(b"stream\n" + one)[:_MAC_BYTES], digest(b"stream\n" + other)[:_MAC_BYTES]
+        shown = b2a_base64(first + b"\0\0" + second).translate(_URL_SAFE)  # each begins where three bytes do
+        return shown[:_MAC_CHARACTERS], shown[24 : 24 + _MAC_CHARACTERS]
 
     def stream_path(self, prediction_id: str, *, files: bool = False) -> str:
         """Make the path of a stream link; `files` if the output is files (contract 12.1: a client checks it)."""

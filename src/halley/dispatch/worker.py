@@ -374,7 +374,8 @@ class Worker:
             del self._runs[run.prediction_id]
         if not self._runs:
             self._idle.set()
-        self._reevaluate_if_awaited(run.version)
+        if run.version in self._waiting:
+            self._wake.set()
 
     def _reevaluate_if_awaited(self, version: str) -> None:
         if version in self._waiting:

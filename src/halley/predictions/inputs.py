@@ -92,11 +92,12 @@ class InputCheck:
         Raises:
             InputInvalid: with all faults that are listed.
         """
+        if not runnable.uses_files and runnable.schema.is_plain(value):
+            return NOTHING_FOUND  # as `_seen`
         found = self._seen(runnable, value)
-        if found is not NOTHING_FOUND:
-            if found.links and self._file_links is not None:
-                return None
-            self.refuse(runnable, found)
+        if found.links and self._file_links is not None:
+            return None
+        self.refuse(runnable, found)
         return found
 
     def _seen(self, runnable: Runnable, value: Mapping[str, Any]) -> Findings:

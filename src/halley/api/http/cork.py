@@ -48,7 +48,7 @@ class CorkedTransport:
         if self._head:
             head, self._head = self._head, b""
             if self._at_once:
-                self._write_at_once(head + data)
+                self.write_whole(head + data)
             elif len(data) > _COPIED_BYTES:
                 self._transport.writelines([head, data])
             else:
@@ -61,20 +61,10 @@ class CorkedTransport:
     def write_whole(self, data: bytes) -> None:
         """Write the whole answer at once."""
         self._head = None if self._again else b""
-        if self._at_once:
-            self._write_at_once(data)
-        else:
-            self._transport.write(data)
-
-    def sent(self) -> None:
-        """The buffered bytes have been sent."""
-        self.is_unsent = False
-        if self._is_unbuffered:
-            self._is_unbuffered = False
-            self._transport.set_write_buffer_limits()
-
-    def _write_at_once(self, data: bytes) -> None:
         transport = self._transport
+        if not self._at_once:
+            transport.write(data)
+            return
         if not self._is_unbuffered:
             # so that `resume_writing` means that everything was sent
             self._is_unbuffered = True
@@ -84,6 +74,13 @@ class CorkedTransport:
             self.is_unsent = True
         elif not self._again:
             self.sent()
+
+    def sent(self) -> None:
+        """The buffered bytes have been sent."""
+        self.is_unsent = False
+        if self._is_unbuffered:
+            self._is_unbuffered = False
+            self._transport.set_write_buffer_limits()
 
     def close(self) -> None:
         """Close the connection after everything is written; a kept head is sent alone."""
