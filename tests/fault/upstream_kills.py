@@ -20,6 +20,7 @@ from halley.testing.replicate.service import TOKEN, Style
 CLIENTS = 4
 IN_FLIGHT = 8
 QUIET_SECONDS = 3.0
+LEAD = 100  # a create whose prediction waited while 2,000 others were begun cannot be found in a list any more
 BUILD: Final = Path(__file__).with_name("upstream_build.py")
 PATH: Final = Path(__file__).parents[1]
 CONFIG = f"""
@@ -109,6 +110,9 @@ class UpstreamKills:
         """
         if self.service.begun_twice:
             raise Broken(f"begun twice: {self.service.begun_twice[:3]}")
+        return self._has_time()
+
+    def _has_time(self) -> bool:
         return time.monotonic() < self._end
 
     def _wait_for(self, asked: int) -> None:
@@ -122,18 +126,20 @@ class UpstreamKills:
             time.sleep(0.01)
 
     def _client(self, front: Halley) -> None:
-        while time.monotonic() < self._end:
+        while self._has_time():
             with self._lock:
                 number = next(self._numbers, None)
             if number is None:
                 return
+            while number > self.service.asked_to_create + LEAD + IN_FLIGHT * self.killed and self._has_time():
+                time.sleep(0.02)
             made = self._create(front, number)
             if made is not None:
                 self.made[number] = made
 
     def _create(self, front: Halley, number: int) -> str | None:
         headers = {"Idempotency-Key": f"create-{number}"}
-        while time.monotonic() < self._end:
+        while self._has_time():
             try:
                 path = f"/v1/models/{MODEL}/predictions"
                 status, _, row = front.call("POST", path, {"input": {"n": number}}, headers=headers, timeout=10)
