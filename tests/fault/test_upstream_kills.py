@@ -10,9 +10,7 @@ from halley.testing.replicate.service import Style
 pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 
-@pytest.mark.parametrize(
-    ("style", "creates", "kills"), [("cometapi", 300, 10), ("halley", 30, 2), ("replicate", 30, 2)]
-)
+@pytest.mark.parametrize(("style", "creates", "kills"), [("cometapi", 300, 10), ("halley", 30, 2)])
 @pytest.mark.timeout(240)
 def test_kills_before_a_faulty_service_begin_nothing_twice(
     tmp_path: Path, style: Style, creates: int, kills: int
@@ -29,7 +27,6 @@ def test_kills_before_a_faulty_service_begin_nothing_twice(
     [
         ("intent_after_call", 300, 10, "begun twice"),
         ("retry_on_524", 300, 10, "begun twice"),
-        ("submit_instead_of_adopt", 300, 10, "begun twice"),
         ("adopt_skipped", 40, 3, "not followed after a restart"),  # it is seen at the end only
     ],
 )

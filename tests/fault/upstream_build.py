@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from halley.cli import serving
 from halley.cli.main import main
+from halley.dispatch import late_runs
 from halley.dispatch.submission import Submission
 from halley.egress import EgressResponse
 from halley.errors import OutcomeUnknown
@@ -38,6 +39,7 @@ def hurry() -> None:
     for name, profile in PROFILES.items():
         settles = None if profile.settle_seconds is None else SETTLE_SECONDS
         PROFILES[name] = replace(profile, poll=FAST, settle_seconds=settles)
+    late_runs.TURN_SECONDS = late_runs.FIRST_PAUSE_SECONDS = 0.3  # type: ignore[misc]
 
 
 def intent_after_call() -> None:
