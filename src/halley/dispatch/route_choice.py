@@ -66,14 +66,14 @@ class RouteChoice:
 
     def take_slot(self, version: str, *, alone: bool = False) -> bool:
         turns = self._chooser.turns(version)
-        found = list(self._chooser.order(version))
-        while found:
-            slot = found.pop(0)
+        order = self._chooser.order(version)
+        for slot in order:
             if slot.provider.take_slot(version, alone=alone):
-                turn = None if turns is None else Turn(slot.name, (slot.name, *(other.name for other in found)))
+                turn = None if turns is None else Turn(slot.name, (slot.name, *(other.name for other in order)))
                 self._take(version, slot, turns, turn)
                 return True
-            if turns is not None:  # no run waits for it, so nothing else asks it for capacity
+            if turns is not None and not self._taken:
+                # it is its turn, and no run waits for it: so nothing else asks it for capacity
                 slot.provider.request_capacity(version, alone=alone)
         return False
 

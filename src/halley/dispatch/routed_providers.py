@@ -110,21 +110,29 @@ class RoutedProviders:
 
     def order(self, version: str) -> Iterator[HeldSlot]:
         """The providers that may take the next run of a version, the preferred one first."""
+        turns = self.turns(version)
         found: list[HeldSlot] = []
         shaky: list[HeldSlot] = []
         for verdict in self.verdicts(version):
-            provider = self.named(verdict.provider) if verdict.takes else None
-            if provider is None:
+            slot = self._slot_at(verdict.provider) if verdict.takes else None
+            if slot is None:
                 continue
-            place = self.places.get(verdict.provider)
-            if place is None:
-                found.append(HeldSlot(verdict.provider, provider))
-                continue
-            slot = HeldSlot(verdict.provider, provider, place.quota, place.record)
-            (shaky if place.breaker.is_shaky else found).append(slot)
-        turns = self.turns(version)
-        yield from found if turns is None else _in_turn(turns, found)
+            if (place := self.places.get(slot.name)) is not None and place.breaker.is_shaky:
+                shaky.append(slot)
+            elif turns is None:
+                yield slot
+            else:
+                found.append(slot)
+        if turns is not None:
+            yield from _in_turn(turns, found)
         yield from shaky
+
+    def _slot_at(self, name: str) -> HeldSlot | None:
+        place = self.places.get(name)
+        if place is not None:
+            return HeldSlot(name, place.upstream, place.quota, place.record)
+        provider = self.named(name)
+        return None if provider is None else HeldSlot(name, provider)
 
     def verdicts(self, version: str) -> Iterator[RouteVerdict]:
         """What each provider of the version's route says to its next run, in the order of the route."""
