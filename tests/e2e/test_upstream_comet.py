@@ -94,6 +94,15 @@ def test_the_seed_works_at_our_address_and_outputs_outlive_the_upstreams(comet: 
     assert json.loads(creates[0].body)["input"] == body["input"]
 
 
+def test_a_copy_that_was_cut_is_continued(comet: CometStandIn, front: Halley) -> None:
+    link = comet.put("cut", Delivered("out-0.png", PICTURE, cut_at=100_000))
+    comet.on_create = lambda first: [first, {**first, "status": "succeeded", "output": [link]}]
+    row = poll(front, front.call("POST", "/v1/models/artists/painter/predictions", {"input": {"prompt": "x"}})[2])
+    assert row["status"] == "succeeded", row
+    assert front.call("GET", row["output"][0])[2] == PICTURE
+    assert [one.headers.get("range") for one in comet.asked("/delivery/cut")] == [None, "bytes=100000-"]
+
+
 def test_what_it_refuses_fails_with_its_reason_and_the_key_is_not_shown(comet: CometStandIn, front: Halley) -> None:
     for _ in range(6):
         row = poll(front, front.call("POST", "/v1/models/artists/painter/predictions", {"input": {"width": 1}})[2])

@@ -8,8 +8,9 @@ from typing import Final
 from anyio import to_thread
 
 from halley.assets.data_urls import decode_data_url, is_data_url
-from halley.assets.names import safe_name, suffix_for, type_for
-from halley.assets.ports import Fetch, Fetched
+from halley.assets.fetched_content import content_fault, may_be_empty
+from halley.assets.names import safe_name, suffix_for
+from halley.assets.ports import Draft, Fetch, Fetched
 from halley.clock import Clock, SystemClock
 from halley.errors import AddressRefused, FetchFailed, Refused, TooLarge
 
@@ -18,9 +19,8 @@ _log: Final = logging.getLogger(__name__)
 _FOLDER: Final = "links"
 _URL: Final = re.compile(r"https?://[^\s,;'\"]*[^\s,;:.'\"]")
 PAUSES_SECONDS: Final = (0.5, 2.0, 8.0)  # between the tries: a service may show a link before the file is everywhere
+MOST_TRIES: Final = 20  # of one file, as long as each continues what the earlier ones have brought
 _GONE: Final = frozenset({404, 410})  # one more try is enough
-_PAGE: Final = "text/html"
-_SHOWN: Final = ("image/", "audio/", "video/")
 
 
 class OutputLinks:
@@ -37,7 +37,7 @@ class OutputLinks:
         """The path of the fetched file, to which nothing else writes. `origin` may be at any address.
 
         Raises:
-            Refused: there is no folder for it, or a page came instead of a picture, sound or film.
+            Refused: there is no folder for it, or something else came instead of the file.
             AddressRefused, FetchFailed, TooLarge: raised by the fetch.
         """
         if folder is None:
@@ -51,22 +51,22 @@ class OutputLinks:
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
         if is_data_url(url):
             return await to_thread.run_sync(_written, url, inside, self._limit_bytes)
-        draft = inside / "fetched.part"
-        fetched = await self._fetched(url, draft, origin)
+        fetched = await self._fetched(url, Draft(path=inside / "fetched.part"), origin)
         name = safe_name(fetched.file_name)
-        if fetched.content_type == _PAGE and type_for(name).startswith(_SHOWN):
-            raise Refused(f"The output names the file {name}, and its host sent a page ({_PAGE}) instead.")
+        fault = await to_thread.run_sync(content_fault, name, fetched)
+        if fault is not None:
+            raise Refused(f"The output names the file {name}, and {fault}.")
         path = inside / name
-        await to_thread.run_sync(draft.replace, path)
+        await to_thread.run_sync(fetched.path.replace, path)
         return path
 
-    async def _fetched(self, url: str, draft: Path, origin: tuple[str, int] | None) -> Fetched:
+    async def _fetched(self, url: str, draft: Draft, origin: tuple[str, int] | None) -> Fetched:
+        """A transfer that breaks off is continued if its host can do so, else begun again."""
         pauses = list(PAUSES_SECONDS)
-        while True:
-            # left by an attempt that found no room to store it
-            await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))
+        for tries in range(1, MOST_TRIES + 1):
+            before_bytes = draft.size_bytes
             try:
-                return await self._fetch.fetch(
+                fetched = await self._fetch.fetch(
                     url,
                     to=draft,
                     limit_bytes=self._limit_bytes,
@@ -74,13 +74,19 @@ class OutputLinks:
                     origin=origin,
                 )
             except FetchFailed as error:
-                if not pauses:
+                if draft.validator and draft.size_bytes > before_bytes:
+                    pauses = list(PAUSES_SECONDS)
+                if not pauses or tries == MOST_TRIES:
                     raise
-                seconds = pauses.pop(0)
                 if error.status in _GONE:
-                    pauses.clear()
-                _log.info("a file of an output is fetched again in %g s: %s", seconds, error)
-            await self._clock.sleep(seconds)
+                    del pauses[1:]
+                _log.info("a file of an output is fetched again in %g s: %s", pauses[0], error)
+            else:
+                # a file that must not be empty may be so in its first moment
+                if fetched.size_bytes or may_be_empty(fetched) or not pauses or tries == MOST_TRIES:
+                    return fetched
+            await self._clock.sleep(pauses.pop(0))
+        raise AssertionError("the last try returns or raises")
 
 
 def _written(url: str, inside: Path, limit_bytes: int) -> Path:

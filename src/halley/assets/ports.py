@@ -163,8 +163,24 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
 
 
+class Draft(msgspec.Struct, kw_only=True):
+    """A file that a transfer may have left unfinished. Its fetch changes it.
+
+    `validator` recognises the body whose first `size_bytes` it has, for asking for the rest; "": it begins again.
+    """
+
+    path: Path
+    size_bytes: int = 0
+    validator: str = ""
+    total_bytes: int | None = None
+
+    def begin(self, validator: str, total_bytes: int | None) -> None:
+        """What it has is not part of the body that comes now."""
+        self.size_bytes, self.validator, self.total_bytes = 0, validator, total_bytes
+
+
 class Fetch(Protocol):
-    """Outbound fetches for inputs. Implemented by `egress`."""
+    """Outbound fetches for inputs and outputs. Implemented by `egress`."""
 
     def check_url(self, url: str) -> None:
         """Refuse, without any network, what can never be fetched; called at the create.
@@ -178,14 +194,15 @@ class Fetch(Protocol):
         self,
         url: str,
         *,
-        to: Path,
+        to: Path | Draft,
         limit_bytes: int,
         deadline_seconds: float,
         origin: tuple[str, int] | None = None,
     ) -> Fetched:
         """Write the body to the new file `to`. No credential is sent; on any error the file is removed.
 
-        `origin`: this host and port may be at any address.
+        A draft keeps what has arrived, and the next fetch of the same URL continues it if the host can. `origin`: this
+        host and port may be at any address.
 
         Raises:
             AddressRefused: the URL, a redirect or a resolved address is not allowed.

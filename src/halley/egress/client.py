@@ -3,17 +3,19 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
 from halley.assets.names import name_from_answer
-from halley.assets.ports import Fetched
+from halley.assets.ports import Draft, Fetched
 from halley.egress.addresses import AddressRules
 from halley.egress.body import FileSink, MemorySink
-from halley.egress.errors import FetchFailed, TooLarge
-from halley.egress.reasons import broke_off, reason
+from halley.egress.continuing import continuation_headers, save_draft
+from halley.egress.errors import FetchFailed
+from halley.egress.reading import SILENCE_SECONDS, headers_of, read_body
+from halley.egress.reasons import reason
 from halley.egress.targets import EgressTarget, follow, parse_target
 from halley.webhooks.ports import Posted
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS: Final = 3
 CONNECT_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 15.0  # without any byte for this time a request ends, even before its deadline
 MAX_CONCURRENT: Final = 32
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _AGENT: Final = "halley"
@@ -70,12 +71,12 @@ class Egress:
         self,
         url: str,
         *,
-        to: Path,
+        to: Path | Draft,
         limit_bytes: int,
         deadline_seconds: float,
         origin: tuple[str, int] | None = None,
     ) -> Fetched:
-        """Write the body to the new file `to`. See `assets.ports.Fetch` for the guarantees."""
+        """Write the body to the new file `to`, or continue a draft. See `assets.ports.Fetch` for the guarantees."""
         rules = self._rules
         if origin is not None:
             rules = msgspec.structs.replace(rules, origins=frozenset({origin}))
@@ -84,14 +85,17 @@ class Egress:
             return await self._fetch(target, to, limit_bytes, deadline_seconds, rules)
 
     async def _fetch(
-        self, target: EgressTarget, to: Path, limit_bytes: int, deadline_seconds: float, rules: AddressRules
+        self, target: EgressTarget, to: Path | Draft, limit_bytes: int, deadline_seconds: float, rules: AddressRules
     ) -> Fetched:
+        wanted = continuation_headers(to) if isinstance(to, Draft) else ()
         with _deadline(target, deadline_seconds):
             for _ in range(self._max_redirects + 1):
-                async with self._send("GET", target, (), b"", rules=rules) as response:
+                async with self._send("GET", target, wanted, b"", rules=rules) as response:
                     headers = headers_of(response)
                     location = headers.get("location")
                     if response.status not in _REDIRECTS or location is None:
+                        if isinstance(to, Draft):
+                            return await save_draft(response, headers, target, to, limit_bytes)
                         return await _save(response, headers, target, to, limit_bytes)
                 target = follow(target, location, rules)
             raise FetchFailed(f"{target.shown} is behind more than {self._max_redirects} redirects.")
@@ -249,49 +253,6 @@ async def _save(
     )
 
 
-class Sink(Protocol):
-    """Receives the bytes of a body."""
-
-    async def write(self, data: bytes) -> None: ...
-
-
-async def read_body(response: "httpcore2.Response", sink: Sink, target: EgressTarget, limit_bytes: int) -> int:
-    """Write the body to the sink; returns its size.
-
-    Raises:
-        TooLarge: it is longer than `limit_bytes`.
-        FetchFailed: it broke off, or is compressed.
-    """
-    import httpcore2
-
-    headers = headers_of(response)
-    # we asked for identity; decompressing anyway would allow decompression bombs
-    if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-        raise FetchFailed(f"{target.shown} sent a compressed answer although the request did not allow compression.")
-    length = headers.get("content-length", "")
-    too_large = TooLarge(f"{target.shown} is larger than the limit of {limit_bytes} bytes.")
-    total_bytes = int(length) if length.isdigit() else None
-    if total_bytes is not None and total_bytes > limit_bytes:
-        raise too_large
-    size_bytes = 0
-    try:
-        async for chunk in response.aiter_stream():
-            size_bytes += len(chunk)
-            if size_bytes > limit_bytes:
-                raise too_large
-            await sink.write(chunk)
-    except httpcore2.TimeoutException as error:
-        ended = broke_off(target.shown, size_bytes, total_bytes)
-        raise FetchFailed(f"{_begun(ended)}: no data arrived for {SILENCE_SECONDS:g} s.") from error
-    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-        raise FetchFailed(f"{_begun(broke_off(target.shown, size_bytes, total_bytes))}.") from error
-    return size_bytes
-
-
-def _begun(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 _LAST_WORD_SECONDS: Final = 0.05  # before the deadline: then an answer that has only begun is accepted
 
 
@@ -341,8 +302,3 @@ def request_headers(
         own["content-length"] = str(len(content))
     given = {name.lower(): value for name, value in headers}
     return [(name.encode(), value.encode("latin-1")) for name, value in {**own, **given}.items()]
-
-
-def headers_of(response: "httpcore2.Response") -> dict[str, str]:
-    """Its headers, with names in lower case; of repeated ones the last counts."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}

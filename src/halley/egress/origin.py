@@ -9,8 +9,9 @@ import anyio
 
 from halley.egress.addresses import AddressRules
 from halley.egress.body import MemorySink
-from halley.egress.client import CONNECT_SECONDS, EgressResponse, headers_of, read_body, request_headers
+from halley.egress.client import CONNECT_SECONDS, EgressResponse, request_headers
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
+from halley.egress.reading import headers_of, read_body
 from halley.egress.reasons import reason
 from halley.egress.targets import EgressTarget, parse_target
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import anyio
 
-from halley.assets.ports import Fetched
+from halley.assets.ports import Draft, Fetched
 from halley.errors import AddressRefused, FetchFailed, HalleyError, TooLarge
 
 
@@ -27,7 +27,7 @@ class FakeFetch:
         self,
         url: str,
         *,
-        to: Path,
+        to: Path | Draft,
         limit_bytes: int,
         deadline_seconds: float,  # noqa: ARG002
         origin: tuple[str, int] | None = None,  # noqa: ARG002
@@ -40,6 +40,7 @@ class FakeFetch:
         body, content_type = found if isinstance(found, tuple) else (found, "")
         if len(body) > limit_bytes:
             raise TooLarge(f"{url} is larger than the limit of {limit_bytes} bytes.")
-        await anyio.Path(to).write_bytes(body)
+        path = to if isinstance(to, Path) else to.path
+        await anyio.Path(path).write_bytes(body)
         name = url.partition("?")[0].rpartition("/")[2] or "file"
-        return Fetched(path=to, content_type=content_type, size_bytes=len(body), file_name=name)
+        return Fetched(path=path, content_type=content_type, size_bytes=len(body), file_name=name)
