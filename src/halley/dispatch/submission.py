@@ -248,6 +248,6 @@ def _is_cancelled() -> bool:
 
 def _unclear(work: Work, step: str, error: Exception) -> OutcomeUnknown:
     _log.exception("%s: its provider broke at %s, so its outcome is unknown", work.prediction_id, step)
-    # the text of an error that nobody expected may hold anything; the log has it
+    # the text of an unexpected error may contain anything; it is in the log
     why = f"{error}" if isinstance(error, HalleyError) else f"an internal error at {step}; the server's log has it"
     return OutcomeUnknown(f"Its provider gave no clear answer: {why}")

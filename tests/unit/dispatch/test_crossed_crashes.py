@@ -418,7 +418,7 @@ async def test_an_answer_that_is_not_clear_is_final(house: House, error: Excepti
     process = await house.start()
     row = await house.check(await process.create())
     assert (row.termination_reason, row.submit_state) == (UNKNOWN_REASON, SubmitState.UNKNOWN)
-    # the text of an error that nobody expected may hold anything
+    # the text of an unexpected error may contain anything
     assert (str(error) in (row.error or "")) == isinstance(error, OutcomeUnknown)
     await process.rest()
 

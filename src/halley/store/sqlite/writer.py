@@ -164,8 +164,8 @@ class GroupWriter:
     def _wake_up(self) -> None:
         """At the end of the loop's turn: so its writes come together, and the threads do not take turns meanwhile.
 
-        Those who were told of many commits at once write again soon: turns that bring more writes are waited for, at
-        most nine.
+        Callers that are notified of many commits at once write again soon: turns that bring more writes are waited
+        for, at most nine.
         """
         count = len(self._queue)
         if self._seen < count < self._told:
