@@ -10,10 +10,11 @@ import time
 import urllib.error
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from e2e.process import Halley
 from fault.faulty_service import MODEL, FaultyService
+from halley.testing.http_jobs import PREDICTIONS
 from halley.testing.replicate.server import ThreadedServer
 from halley.testing.replicate.service import TOKEN, Style
 
@@ -25,10 +26,9 @@ BUILD: Final = Path(__file__).with_name("upstream_build.py")
 PATH: Final = Path(__file__).parents[1]
 CONFIG = f"""
 [providers.up]
-kind = "replicate"
+{{kind}}
 url = "{{url}}"
 token_env = "UPSTREAM_KEY"
-profile = "{{style}}"
 max_in_flight = {IN_FLIGHT}
 retry_share = 1.0
 
@@ -47,10 +47,17 @@ class UpstreamKills:
     """
 
     def __init__(
-        self, home: Path, style: Style, *, creates: int, kills: int, seed: int = 1, planted: str | None = None
+        self,
+        home: Path,
+        style: Style | Literal["http-job"],
+        *,
+        creates: int,
+        kills: int,
+        seed: int = 1,
+        planted: str | None = None,
     ) -> None:
-        """`planted` is a bug of `upstream_build`."""
-        self.service = FaultyService(style, random.Random(seed))
+        """`planted` is a bug of `upstream_build`. `http-job`: a service like Replicate, described by a job file."""
+        self.service = FaultyService("replicate" if style == "http-job" else style, random.Random(seed))
         self.made: dict[int, str] = {}
         self.kills = kills
         self.killed = 0
@@ -74,7 +81,7 @@ class UpstreamKills:
             environment["KILLS_PLANTED"] = self._planted
         command = (sys.executable, str(BUILD))
         with ThreadedServer(self.service) as upstream:
-            config = CONFIG.format(url=upstream.url, style=self._style)
+            config = CONFIG.format(url=upstream.url, kind=self._kind())
             with Halley(self._home, "--no-demo", config=config, environment=environment, command=command) as front:
                 clients = [threading.Thread(target=self._client, args=[front]) for _ in range(CLIENTS)]
                 for client in clients:
@@ -92,6 +99,13 @@ class UpstreamKills:
                 rows = [self._ended(front, self.made[number]) for number in range(self._creates)]
                 self.unknown_count = front.call("GET", "/v1/upstreams")[2]["results"][0]["unknown"]
                 return rows
+
+    def _kind(self) -> str:
+        if self._style != "http-job":
+            return f'kind = "replicate"\nprofile = "{self._style}"'
+        text = PREDICTIONS.replace("text = {}", 'n = { type = "integer" }')
+        (self._home / "job.toml").write_text(text.replace("settle_seconds = 0", "settle_seconds = 2"))
+        return 'kind = "http-job"\nfile = "job.toml"'
 
     def _kill(self, front: Halley) -> None:
         front.kill()

@@ -11,7 +11,7 @@ from fault.upstream_kills import Broken, UpstreamKills
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--style", choices=["replicate", "cometapi", "halley"], default="halley")
+    parser.add_argument("--style", choices=["replicate", "cometapi", "halley", "http-job"], default="halley")
     parser.add_argument("--creates", type=int, default=3000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

@@ -15,8 +15,9 @@ from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
 from halley.errors import ProviderBusy, Unusable
 from halley.models.catalog import Catalog
 from halley.providers.local import LocalProvider
-from halley.settings import ProviderSettings, ReplicateSettings, RouteSettings, Settings
+from halley.settings import HttpJobSettings, ProviderSettings, ReplicateSettings, RouteSettings, Settings
 from halley.store.memory import MemoryStore
+from halley.testing.http_jobs import PREDICTIONS
 from halley.testing.replicate.server import serve
 from halley.testing.replicate.service import FakeService
 
@@ -95,6 +96,26 @@ async def test_runs_of_a_former_provider_are_followed_with_the_new_token_at_the_
             assert await sent(first, service) == f"Bearer {'a' if token == 'a' else 'b'}"
         assert other.asked[-1].headers["authorization"] == "Bearer c"
         await upstreams.close()
+
+
+@pytest.mark.anyio
+async def test_a_job_file_that_changes_makes_another_provider_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    given = settings(tmp_path, HttpJobSettings(kind="http-job", url=URL, file=path))
+    upstreams = bare_upstreams()
+    made = []
+    for text in (PREDICTIONS, f"{PREDICTIONS}\n# a comment", PREDICTIONS.replace('"succeeded"]', '"done"]')):
+        path.write_text(text)
+        upstreams.apply(given)
+        made.append(upstreams.routed.places["back"].upstream)
+    assert made[0] is made[1]
+    assert made[1] is not made[2]
+    assert upstreams.routed.former["back"] is made[1]
+    path.write_text(PREDICTIONS.replace("[poll]", "[pol]"))
+    with pytest.raises(Unusable, match=r"providers\.back\.file: .*job\.toml: pol: there is no such member"):
+        upstreams.apply(given)
+    assert upstreams.routed.places["back"].upstream is made[2]
+    await upstreams.close()
 
 
 def bare_upstreams() -> Upstreams:

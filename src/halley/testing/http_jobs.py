@@ -48,8 +48,7 @@ path = "/predictions"
 items = "/results"
 id = "/id"
 created_at = "/created_at"
-cursor = "/next_cursor"
-next_path = "/predictions?cursor={cursor}"
+next = "/next"
 match = [{ at = "/model", equals = "test/{value.name}" }, { at = "/input", equals = "{input}" }]
 settle_seconds = 0
 

@@ -155,7 +155,7 @@ async def test_a_create_that_is_not_in_the_list_was_not_begun_only_if_the_file_s
 
 UNIQUE = JOB.replace(
     '{ at = "/input", equals = "{input}" }', '{ at = "/input/text", equals = "{prediction.id}" }'
-).replace('cursor = "/next_cursor"\nnext_path = "/predictions?cursor={cursor}"\n', "")
+).replace('next = "/next"\n', "")
 
 
 @pytest.mark.parametrize("others", [0, 3])
@@ -222,3 +222,62 @@ async def test_the_token_is_where_the_file_says_and_goes_nowhere_else() -> None:
             await provider.submit(work_of("echo", "a", "p1"))
     headers = [(asked.headers.get("x-api-key"), asked.headers.get("authorization")) for asked in service.asked]
     assert headers == [(TOKEN, None), ("another", None)]
+
+
+def job_with(find: str) -> str:
+    """The job with another list, whose requests have our own id."""
+    return JOB[: JOB.index("[find]")] + f"[find]\n{find}\n" + JOB[JOB.index("[models") :]
+
+
+FILTERED = """path = "/predictions?tag={prediction.id}"
+items = "/results"
+id = "/id"
+match = [{ at = "/tag", equals = "{prediction.id}" }]
+settle_seconds = 0"""
+RECENT = FILTERED.replace("?tag={prediction.id}", "")
+PAGED = RECENT.replace("settle", 'cursor = "/after"\nnext_path = "/predictions?cursor={cursor}"\nsettle')
+MINE = {"id": "mine", "tag": "p1"}
+OTHERS = [{"id": f"other{number}", "tag": f"p{number}"} for number in range(2, 9)]
+
+
+@pytest.mark.parametrize(
+    ("find", "pages", "expected"),
+    [
+        (FILTERED, [[MINE]], "mine"),
+        (FILTERED, [[]], ProviderBusy),  # it would be there
+        (FILTERED, [OTHERS], OutcomeUnknown),  # the service does not know this filter
+        (RECENT, [[*OTHERS, MINE]], "mine"),
+        (RECENT, [OTHERS], OutcomeUnknown),  # it may be on a page that cannot be asked for
+        (PAGED, [OTHERS, [MINE]], "mine"),
+        (PAGED, [OTHERS, OTHERS], ProviderBusy),
+        (PAGED, [[MINE], [{**MINE, "id": "twice"}]], OutcomeUnknown),
+    ],
+)
+async def test_a_list_proves_something_only_if_it_was_read_whole(
+    find: str, pages: list[list[dict[str, Any]]], expected: Any
+) -> None:
+    async with world(job_with(find), rules={"look_seconds": 0.5}) as here:
+        here.service.plan("create", says(502))
+        more = [{"after": f"c{number}"} for number in range(1, len(pages))]
+        answers = [{"results": rows, **after} for rows, after in zip(pages, [*more, {}], strict=True)]
+        here.service.plan("list", *[says(200, one) for one in answers])
+        if isinstance(expected, str):
+            assert await here.provider.submit(work_of("echo", "a", "p1")) == expected
+        else:
+            with pytest.raises(expected):
+                await here.provider.submit(work_of("echo", "a", "p1"))
+        asked = [one.path for one in here.service.asked if kind_of(one) == "list"]
+        assert [path.partition("cursor=")[2] for path in asked] == ["", *(one["after"] for one in more)]
+
+
+async def test_a_run_without_a_time_that_looks_the_same_is_not_taken() -> None:
+    async with world() as here:
+        here.service.plan("create", says(502))
+        old = {"id": "old", "model": "test/echo", "input": {"text": "a"}}
+        here.service.plan("list", says(200, {"results": [old], "next": None}))
+        with pytest.raises(OutcomeUnknown, match="could be this one"):
+            await here.provider.submit(work_of("echo", "a", "p1"))
+        here.service.plan("create", says(502))
+        here.service.plan("list", says(200, {"results": [], "next": "https://evil.example/list"}))
+        with pytest.raises(OutcomeUnknown, match="no query"):
+            await here.provider.submit(work_of("echo", "a", "p1"))

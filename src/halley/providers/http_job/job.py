@@ -77,7 +77,13 @@ class FindForm(msgspec.Struct, frozen=True, kw_only=True):
     is_unique: bool
     created_at: Places
     cursor: Places
+    next: Places  # a link to the following page
     settle_seconds: float | None
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether it can be read to its end."""
+        return self.following is not None or bool(self.next)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

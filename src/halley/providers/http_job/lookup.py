@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
@@ -18,7 +19,7 @@ from halley.providers.http_job.creates import JobCreate
 from halley.providers.http_job.faults import Unsendable
 from halley.providers.http_job.job import FindForm
 from halley.providers.http_job.pointers import find, first_of
-from halley.providers.http_job.requests import RequestForm
+from halley.providers.http_job.requests import JobRequest, RequestForm
 from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
 from halley.providers.services.lists import NewestFirst, clock_ahead
@@ -109,11 +110,10 @@ class LostJobs:
 
     async def _scan(self, form: FindForm, create: JobCreate) -> str | None:
         handles: list[str] = []
-        request, values = form.request, create.values
+        first = request = _request(form.request, create.values)
         order: NewestFirst | None = None
-        rows: Any = None
         for _ in range(PAGES):
-            answer = await self._asked(request, values)
+            answer = await self._asked(request)
             if order is None:
                 since = self._clock.now() - timedelta(seconds=self._clock.elapsed() - create.since)
                 order = NewestFirst(earliest=since + clock_ahead(answer.response, self._clock))
@@ -121,32 +121,25 @@ class LostJobs:
             if not isinstance(rows, list):
                 raise ProviderBusy(f"Its list has no items where the job file says. {answer.fault}")
             for row in rows:
-                is_recent = order.is_recent(_time(first_of(form.created_at, row)))
-                if is_recent and _is_like(form, row, create.values):
-                    handles.append(id_at(form.id, row))
-            cursor = first_of(form.cursor, answer.value)
-            if order.is_passed or (form.following is not None and not cursor):
+                at = _time(first_of(form.created_at, row))
+                if order.is_recent(at) and _is_like(form, row, create.values):
+                    # without a time it may be an older one that looks the same
+                    handles.append("" if at is None and not form.is_unique else id_at(form.id, row))
+            following = _following(form, first, answer.value, create.values)
+            # a list of one page may be of the last runs only, unless there are none
+            if order.is_passed or (following is None and (form.has_pages or not rows)):
                 return _only(await self._free(create, handles))
-            if form.following is None:
+            if following is None:
                 break
-            request, values = form.following, {**create.values, "cursor": cursor}
-        return self._in_part(form, await self._free(create, handles), has_rows=bool(rows))
-
-    def _in_part(self, form: FindForm, found: list[str], *, has_rows: bool) -> str | None:
-        """The run, by a list that was not read to the time of its create: with our own id in its runs one is enough,
-        and a list that was asked for our id, or has no run at all, shows that there is none.
-        """
-        if form.is_unique and (found or not (has_rows or form.following)):
+            request = following
+        if form.is_unique and (found := await self._free(create, handles)):
             return _only(found)
         raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
 
-    async def _asked(self, form: RequestForm, values: Values) -> Answer:
+    async def _asked(self, request: JobRequest) -> Answer:
         self._api.pace.check()
         try:
-            request = form.filled(values, "")
             answer = await self._api.send(request.method, request.path, request.content, headers=request.headers)
-        except Unsendable as error:
-            raise OutcomeUnknown(f"The list of the service cannot be asked: {error}.") from error
         except (FetchFailed, TooLarge) as error:
             raise ProviderBusy(str(error)) from error
         if answer.status != 200:
@@ -166,6 +159,36 @@ class LostJobs:
             return b""
         compared = [filled(equals, create.values) for _, equals in self._form.match]
         return msgspec.json.encode(compared, enc_hook=refuse_file)
+
+
+def _request(form: RequestForm, values: Values) -> JobRequest:
+    """Raises:
+    OutcomeUnknown: a value cannot stand in the request.
+    """
+    try:
+        return form.filled(values, "")
+    except Unsendable as error:
+        raise OutcomeUnknown(f"The list of the service cannot be asked: {error}.") from error
+
+
+def _following(form: FindForm, first: JobRequest, value: Any, values: Values) -> JobRequest | None:
+    """The request for the next page; None if there is none.
+
+    Raises:
+        OutcomeUnknown: there is one that cannot be asked for.
+    """
+    if form.following is not None:
+        cursor = first_of(form.cursor, value)
+        return _request(form.following, {**values, "cursor": cursor}) if cursor else None
+    link = first_of(form.next, value)
+    if not link:
+        return None
+    # only its query is taken, because the link may name another host
+    query = parse_qsl(urlsplit(link).query, keep_blank_values=True) if isinstance(link, str) else []
+    if not query:
+        raise OutcomeUnknown("The next page of the list of the service has no query that could be sent.")
+    path = f"{first.path.partition('?')[0]}?{urlencode(query)}"
+    return msgspec.structs.replace(first, path=path)
 
 
 def _only(found: list[str]) -> str | None:

@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from halley.assets.data_urls import is_data_url
 from halley.assets.names import safe_name, split_suffix, suffix_for
+from halley.assets.outputs import COPIES
 from halley.clock import Clock
 from halley.dispatch.ports import OutputPart, Pointer
 from halley.egress import OriginClient
@@ -32,7 +33,7 @@ MOST_FILES: Final = 100  # of one run, fetched one after the other
 PAUSES_SECONDS: Final = (1.0, 4.0, 15.0)  # between the tries: a service may say `completed` before the file is there
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PAGES: Final = frozenset({"text/html", "application/json", "application/problem+json"})  # an error, with status 200
-_FOLDER: Final = "content"
+_FOLDER: Final = f"{COPIES}/content"  # what is written there is not written again, so that it need not be copied
 
 T = TypeVar("T")
 _Kind = Literal["path", "link", "data"]

@@ -142,6 +142,8 @@ def _content(table: ContentTable, of_run: Known) -> ContentForm:
 def _find(table: FindTable, known: Known) -> FindForm:
     if (table.cursor is None) != (table.next_path is None):
         raise JobFileError("find", "`cursor` and `next_path` belong together: where it stands, and where it is sent.")
+    if table.next is not None and table.cursor is not None:
+        raise JobFileError("find.next", "it excludes `cursor` and `next_path`: one of them leads to the next page.")
     first = request_form(table, "find", {name: one for name, one in known.items() if name != "cursor"})
     following: RequestForm | None = None
     if table.next_path is not None:
@@ -170,6 +172,7 @@ def _find(table: FindTable, known: Known) -> FindForm:
         is_unique=is_unique,
         created_at=places_of(table.created_at, "find.created_at"),
         cursor=places_of(table.cursor, "find.cursor"),
+        next=places_of(table.next, "find.next"),
         settle_seconds=table.settle_seconds,
     )
 

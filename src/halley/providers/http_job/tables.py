@@ -124,6 +124,7 @@ class FindTable(RequestTable, frozen=True, kw_only=True):
     created_at: PlaceForm | None = None
     cursor: PlaceForm | None = None
     next_path: str | None = None  # with {cursor}
+    next: PlaceForm | None = None  # or a link to the next page
     settle_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] | None = None
 
 
