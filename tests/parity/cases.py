@@ -27,7 +27,7 @@ def _interface() -> dict[str, list[dict[str, Any]]]:
 
 OWN: Final[dict[str, list[dict[str, Any]]]] = tomllib.loads((HERE / "cases.toml").read_text())
 CASES: Final = OWN | _interface()
-_SKIPS: Final[dict[str, dict[str, str]]] = tomllib.loads((HERE / "skips.toml").read_text())
+_SKIPS: Final[dict[str, dict[str, Any]]] = tomllib.loads((HERE / "skips.toml").read_text())
 DIFFERS: Final = _SKIPS["differs"]
 WORDS: Final = _SKIPS["words"]
 SKIPS: Final = DIFFERS | WORDS | _SKIPS["races"]
@@ -35,8 +35,9 @@ SKIPS: Final = DIFFERS | WORDS | _SKIPS["races"]
 STATEFUL: Final = frozenset(_SKIPS["stateful"])
 """Models whose results depend on the predictions before: they cannot run on one server of Cog twice."""
 
-OLD: Final = tuple(tomllib.loads((HERE / "skips.toml").read_text())["old"]["models"])
-"""Models that also run on a server of Cog 0.9."""
+OLD: Final = tuple(_SKIPS["others"]["old"])
+PLAIN: Final = tuple(_SKIPS["others"]["plain"])
+"""Models that also run on a server of Cog 0.9, and on one of now without event streams."""
 
 Results = dict[str, list[tuple[Result, Result, Result]]]
 """For each model and each of its inputs: what Halley made of it, what Cog did, and what came through both."""

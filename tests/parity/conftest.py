@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cases import CASES, OLD, STATEFUL, Results, file_of
+from cases import CASES, OLD, PLAIN, STATEFUL, Results, file_of
 from cogserver import CogServer, SetupFailed
 from process import Halley
 from results import Result
@@ -41,21 +41,27 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.fixture(scope="module")
-def old_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Result, Result]]]:
-    """For some models and each of their inputs: what Halley made of it, and what came through it from Cog 0.9."""
+def other_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Result, Result]]]:
+    """For some models and each of their inputs: what Halley made of it, and what came through it from Cog 0.9 or from a
+    server of now that gives no event stream.
+    """
+    require(PYTHON.exists(), "Cog's own server: scripts/install cog")
     require(OLD_PYTHON.exists(), "Cog 0.9: scripts/install cog09")
-    home = tmp_path_factory.mktemp("parity-old")
+    home = tmp_path_factory.mktemp("parity-others")
     (home / "halley").mkdir()
     (home / "cog").mkdir()
-    cogs = {name: CogServer(_copy(name, home / "cog"), OLD_PYTHON, name) for name in OLD}
-    config = "".join(_settings(name, _copy(name, home / "halley"), cogs[name]) for name in OLD)
+    pythons = dict.fromkeys(OLD, OLD_PYTHON) | dict.fromkeys(PLAIN, PYTHON)
+    cogs = {name: CogServer(_copy(name, home / "cog"), python, name) for name, python in pythons.items()}
+    config = "".join(_settings(name, _copy(name, home / "halley"), cog) for name, cog in cogs.items())
     with Halley(home, "--no-demo", config=config) as server, ThreadPoolExecutor(AT_ONCE) as pool:
-        found = {name: pool.submit(_by_both, server, cogs[name], name, CASES[name]) for name in OLD}
+        found = {name: pool.submit(_by_both, server, cog, name, CASES[name]) for name, cog in cogs.items()}
         return {name: pairs.result() for name, pairs in found.items()}
 
 
 def _by_both(server: Halley, cog: CogServer, name: str, inputs: list[dict[str, Any]]) -> list[tuple[Result, Result]]:
     (cog.folder / "cog.yaml").write_text(f'predict: "{cog.reference}"\n')
+    if name in PLAIN:
+        _give_schema(cog, _schema(server, name))
     with cog:
         return [tuple(_predict(server, f"{owner}/{name}", one)[0] for owner in ("parity", "through")) for one in inputs]
 
@@ -92,14 +98,12 @@ def _by_cog(
     server: Halley, cog: CogServer, name: str, inputs: list[dict[str, Any]]
 ) -> tuple[list[Result], list[Result]]:
     """What Cog made of the inputs, and what came through Halley with this server behind it."""
-    status, _, model = server.call("GET", f"/v1/models/parity/{name}")
-    if status != 200 or model["latest_version"] is None:
+    schema = _schema(server, name)
+    if schema is None:
         return _twice(Result(status="not tried: Halley cannot serve it, so there is no schema"), inputs)
-    schema = model["latest_version"]["openapi_schema"]
     # without it Cog's server gives no event stream
     schema["paths"]["/predictions"]["post"]["x-cog-streaming"] = True
-    (cog.folder / ".cog").mkdir()
-    (cog.folder / ".cog" / "openapi_schema.json").write_text(json.dumps(schema))
+    _give_schema(cog, schema)
     try:
         with cog:
             alone = [cog.predict(given) for given in inputs]
@@ -110,6 +114,18 @@ def _by_cog(
             return alone, [result for result, _ in through]
     except SetupFailed as failed:
         return _twice(Result(status="setup failed", error=str(failed)), inputs)
+
+
+def _schema(server: Halley, name: str) -> dict[str, Any] | None:
+    status, _, model = server.call("GET", f"/v1/models/parity/{name}")
+    if status != 200 or model["latest_version"] is None:
+        return None
+    return dict(model["latest_version"]["openapi_schema"])
+
+
+def _give_schema(cog: CogServer, schema: dict[str, Any] | None) -> None:
+    (cog.folder / ".cog").mkdir()
+    (cog.folder / ".cog" / "openapi_schema.json").write_text(json.dumps(schema))
 
 
 def _twice(result: Result, inputs: list[dict[str, Any]]) -> tuple[list[Result], list[Result]]:

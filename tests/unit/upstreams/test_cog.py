@@ -19,7 +19,7 @@ from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
 from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
 from halley.testing.cog.opening import TOKEN, Answers, open_provider
-from halley.testing.cog.server import FakeCog, Line, serve
+from halley.testing.cog.server import FakeCog, Line, Unsent, serve
 from halley.testing.providers import logs, outputs, within
 
 pytestmark = pytest.mark.anyio
@@ -171,6 +171,19 @@ async def test_a_server_that_others_use_is_busy():
         with pytest.raises(ProviderBusy, match="409: At capacity"):
             await provider.submit(work())
         assert not server.begun
+
+
+@pytest.mark.parametrize("line", ["stream", "coglet"])
+async def test_a_run_that_reached_no_process_goes_to_another_server(line: Line):
+    async def unsent(run: Running) -> Any:
+        raise Unsent("Failed to send on slot socket: Broken pipe (os error 32)")
+
+    first, second = cog(unsent, line), cog(echo, line)
+    async with serve(first), serve(second), open_provider(first, second) as provider:
+        await loaded(provider, 2)
+        first.word = "UNHEALTHY"
+        _, outcome = await followed(provider, await begun(provider))
+        assert (outcome.status, first.begun, second.begun) == ("succeeded", {"p1": 1}, {"p1": 1})
 
 
 async def test_an_input_that_the_server_refuses_is_refused():

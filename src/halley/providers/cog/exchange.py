@@ -17,7 +17,7 @@ from halley.dispatch.upstreams import Answered
 from halley.egress import OpenAnswer
 from halley.egress.errors import FetchFailed, NotSent, TooLarge
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog.report import end_in, is_known, with_time
+from halley.providers.cog.report import end_in, is_known, is_unsent, with_time
 from halley.providers.cog.run import CogRun
 from halley.providers.cog.server import ANSWER_LIMIT_BYTES, LOOK, CogServer, Unreachable
 from halley.providers.cog.sse import read_events
@@ -66,6 +66,7 @@ class Exchange:
         self._rules = rules
         self._clock = clock
         self._answered = answered
+        self._opened = asyncio.Event()  # an event stream has begun
 
     async def drive(self) -> None:
         """From the request to the end."""
@@ -143,8 +144,8 @@ class Exchange:
             async with server.put(self._run.id, content, is_stream=has_stream, silence_seconds=silence) as opened:
                 self._answered(True)
                 if opened.headers.get("content-type", "").startswith("text/event-stream") and opened.status == 200:
-                    self._run.begin()
-                    return await self._streamed(opened)
+                    self._opened.set()
+                    return self._checked(await self._streamed(opened))
                 return self._read(await server.read(await opened.whole(ANSWER_LIMIT_BYTES)))
         except NotSent as error:
             server.is_down(str(error))
@@ -161,14 +162,24 @@ class Exchange:
                 return end
             if not is_known(event):
                 raise FetchFailed(f"The event stream ended with an event {event.name!r}.")
+            if event.name != "start":
+                self._run.begin()
             self._run.say(self._run.report.of_event(event))
         raise FetchFailed("The event stream ended before the run.")
+
+    def _checked(self, seen: SeenRun) -> "SeenRun | SubmitAnswer":
+        """The end, unless the model's process was gone already and was given nothing."""
+        if not self._server.health.is_coglet or not is_unsent(seen):
+            return seen
+        self._server.refused_at = self._clock.monotonic()
+        self._server.checked_at = None
+        return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=seen.error or "")
 
     def _read(self, answer: Answer) -> _Result:
         """The verdict on a complete answer. A Cog server refuses with these, and begins nothing."""
         seen, text = read_run(answer.body, self._run.id), answer.fault
         if answer.status == 200 and seen is not None and seen.state != "open":
-            return with_time(seen, answer.body)
+            return self._checked(with_time(seen, answer.body))
         if answer.status == 202 and seen is not None:
             return _Word.JOINED
         if answer.status == 500 and answer.body is not None and "detail" in answer.body:
@@ -210,6 +221,9 @@ class Exchange:
     async def _looking(self) -> None:
         """Reports progress until it is cancelled; ends only if the server cannot be asked any more."""
         if self._server.abilities.has_stream:
+            await self._opened.wait()
+            await self._clock.sleep(FIRST_LOOK_SECONDS)
+            self._run.begin()
             await asyncio.get_running_loop().create_future()
         if not self._server.abilities.can_look:
             await self._clock.sleep(self._rules.unanswered_seconds)

@@ -15,6 +15,7 @@ from halley.providers.services.seen import SeenRun, read_run
 
 _PREFIX: Final = re.compile(r"^(?:(?:Prediction failed|Async prediction failed|Generator iteration error): )+")
 _MOST_FAULTS: Final = 10
+_UNSENT: Final = ("Failed to send request: Failed to send on slot socket", "Failed to send on slot socket")
 _NO_REASON: Final = "The model gave no reason."
 _CANCELED: Final = "The run was canceled at its server."  # shown only if it was not canceled here
 _NAMES: Final = frozenset({"start", "log", "output", "metric", "completed"})
@@ -76,6 +77,14 @@ def with_time(seen: SeenRun, body: Body | None) -> SeenRun:
         return msgspec.structs.replace(seen, predict_time=max((ended - began).total_seconds(), 0.0))
     except (msgspec.ValidationError, TypeError, ValueError):
         return seen
+
+
+def is_unsent(seen: SeenRun) -> bool:
+    """Whether coglet could give the run to no process of the model: then nothing was begun. Seen in 0.23.1.
+
+    An error of a model has other words before it.
+    """
+    return seen.state == "failed" and (seen.error or "").startswith(_UNSENT)
 
 
 def is_known(event: Event) -> bool:

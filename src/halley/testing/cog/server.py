@@ -14,6 +14,10 @@ Line = Literal["stream", "coglet", "bare", "old"]
 """coglet with event streams, coglet without them, coglet without a schema, and the line before coglet."""
 
 
+class Unsent(ValueError):
+    """What a model raises that is to look like one whose process is gone."""
+
+
 class FakeCog:
     """One model on one port. `document` is its OpenAPI document."""
 
@@ -121,7 +125,8 @@ class FakeCog:
         except ValueError as error:
             # the newer line has no logs in the answer of a run that failed
             logs = {"logs": ""} if self.line in {"coglet", "bare"} else {}
-            prefix = "" if self.line == "old" else "Prediction failed: Prediction failed: ValueError: "
+            has_prefix = self.line != "old" and not isinstance(error, Unsent)
+            prefix = "Prediction failed: Prediction failed: ValueError: " if has_prefix else ""
             end = {"status": "failed", "error": f"{prefix}{error}", **logs}
         else:
             end = {"status": "succeeded", "output": output}
