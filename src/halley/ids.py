@@ -50,6 +50,8 @@ class TimeOrderedIds:
     def __init__(self, clock: Clock, random_text: Callable[[int], str] | None = None) -> None:
         self._clock = clock
         self._random_text = random_text or PooledText()
+        self._ms = -1024
+        self._head = ""
         self._begin(0, _decode(self._random_text(4)))
 
     def __call__(self) -> str:
@@ -69,7 +71,9 @@ class TimeOrderedIds:
             self._begin(*max((self._ms, self._count), (_decode(newest[:_TIME]), _decode(newest[_TIME:-_RANDOM]))))
 
     def _begin(self, ms: int, count: int) -> None:
-        self._ms, self._time, self._count = ms, _encode(ms), count
+        if ms >> 10 != self._ms >> 10:  # all but the last two characters change once in a second
+            self._head = _encode(ms)[:-2]
+        self._ms, self._time, self._count = ms, self._head + _PAIRS[ms & 1023], count
 
 
 def first_id_at(at: datetime) -> str:

@@ -194,6 +194,7 @@ class ShortRuns:
         self._runnable = parts.catalog.by_id
         self._folder = parts.files.workspace.name
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, claimed: Claimed, slot: HeldSlot) -> ShortRun | None:
         """Begin the run now, in the slot. None if it may need more than a short run can do, or cannot begin: then
@@ -209,7 +210,9 @@ class ShortRuns:
         provider = slot.provider
         if key in self.young or len(claimed.work_input) > HEAVY_BYTES or not provider.is_local:
             return None
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # not asked for each run: Python 3.11 makes a system call to find it
+            loop = self._loop = asyncio.get_running_loop()
         due = loop.time() + FLUSH_SECONDS
         run = ShortRun(key, version, claimed, slot, self, self._monotonic(), due, self.now())
         work = Work(
