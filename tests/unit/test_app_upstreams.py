@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from halley.app.foundation import Foundation
+from halley.app.upstream_reach import link_base, sends_webhooks
 from halley.app.upstreams import Upstreams, check_upstreams, read_token
 from halley.cli.main import run_command
 from halley.clock import SystemClock
@@ -15,7 +16,14 @@ from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
 from halley.errors import ProviderBusy, Unusable
 from halley.models.catalog import Catalog
 from halley.providers.local import LocalProvider
-from halley.settings import HttpJobSettings, ProviderSettings, ReplicateSettings, RouteSettings, Settings
+from halley.settings import (
+    HttpJobSettings,
+    ProviderSettings,
+    ReplicateSettings,
+    RouteSettings,
+    ServerSettings,
+    Settings,
+)
 from halley.store.memory import MemoryStore
 from halley.testing.http_jobs import PREDICTIONS
 from halley.testing.replicate.server import serve
@@ -143,3 +151,32 @@ def test_validate_names_a_missing_variable_and_warns_of_an_unreachable_host(
     said = capsys.readouterr().err
     assert "warning: providers.back.url: 127.0.0.1, port 9, cannot be reached" in said
     assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("public_url", "url", "webhooks", "sends", "links"),
+    [
+        (None, "https://api.example.com/v1", None, False, None),
+        ("https://halley.example.com/x/", "https://api.example.com/v1", None, True, "https://halley.example.com/x"),
+        ("https://halley.example.com", "http://10.0.0.5/v1", None, True, "https://halley.example.com"),
+        ("https://halley.example.com", "https://api.example.com/v1", False, False, "https://halley.example.com"),
+        ("http://halley.example.com", "https://api.example.com/v1", None, False, "http://halley.example.com"),
+        ("http://halley.example.com", "https://api.example.com/v1", True, True, "http://halley.example.com"),
+        ("http://127.0.0.1:1986", "http://localhost:2000/v1", None, True, None),
+        ("https://localhost:1986", "https://api.example.com/v1", None, False, None),
+    ],
+)
+def test_a_service_sends_webhooks_if_it_can_be_expected_to_reach_this_server(
+    tmp_path: Path, public_url: str | None, url: str, webhooks: bool | None, sends: bool, links: str | None
+) -> None:
+    provider = ReplicateSettings(kind="replicate", url=url, webhooks=webhooks)
+    given = Settings(data=tmp_path, server=ServerSettings(public_url=public_url), providers={"back": provider})
+    assert (sends_webhooks(given, provider), link_base(given, provider)) == (sends, links)
+    check_upstreams(given, {})
+
+
+@pytest.mark.parametrize("member", ["webhooks", "input_links"])
+def test_what_needs_a_public_url_is_refused_without(tmp_path: Path, member: str) -> None:
+    provider = ReplicateSettings(kind="replicate", url=URL, **{member: True})  # type: ignore[arg-type]
+    with pytest.raises(Unusable, match=rf"providers\.back\.{member} needs server\.public_url"):
+        check_upstreams(settings(tmp_path, provider), {})

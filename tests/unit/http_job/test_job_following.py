@@ -14,6 +14,7 @@ from job_standins import TOKEN, Answer, MusicStandIn, PicturesStandIn, TaskStand
 from standins import send
 
 from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Progress, Work
+from halley.dispatch.upstreams import UpstreamTarget
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.http_job import outputs
 from halley.providers.http_job.job import Job
@@ -273,3 +274,16 @@ async def test_no_text_has_the_token(videos: VideosStandIn, tmp_path: Path) -> N
     assert (outcome.status, outcome.error) == ("failed", "the token [token] may not")
     shown = str(provider.report().faults) + "".join(one.text for one in said if isinstance(one, LogText))
     assert TOKEN not in shown
+
+
+async def test_a_route_may_pass_the_links_of_a_task_on(pictures: PicturesStandIn, tmp_path: Path) -> None:
+    link = "https://cdn.example/a.png"
+    pictures.states = lambda _: [{"status": "SUCCESS", "progress": "100%", "imageUrl": link}]
+    async with opened(pictures, job("images")) as provider:
+        (version,) = {model.partition("/")[2] for model in job("images").models}
+        target = UpstreamTarget(model=next(iter(job("images").models)), passes_links=True)
+        provider._links = msgspec.structs.replace(provider._links, find_target=lambda _: target)
+        said: list[Progress] = []
+        await within(provider.follow(await provider.submit(work(version, tmp_path)), said.append))
+    [part] = [one for one in said if isinstance(one, OutputPart)]
+    assert (msgspec.json.decode(part.value), part.links, part.passed) == (link, (), True)

@@ -118,6 +118,8 @@ def test_after_a_refusal_submits_begin_again_one_by_one() -> None:
 class Polled:
     """Follows a number of runs that never change, in the time of a fake clock."""
 
+    relies_on_hints = False
+
     def __init__(self, rules: PollRules) -> None:
         self.clock = FakeClock()
         self.pace = ServicePace(self.clock)
@@ -130,7 +132,7 @@ class Polled:
         return Look(is_gone=True)
 
     async def _follow(self, handle: str) -> None:
-        with self.poller.watch(handle) as watch:
+        with self.poller.watch(handle, is_new=True, relies_on_hints=lambda: self.relies_on_hints) as watch:
             self.watch = watch
             while True:
                 await watch.next()
@@ -214,3 +216,14 @@ async def test_a_hint_brings_the_next_poll_forward_but_not_too_often() -> None:
     times = [at for at, _ in polled.asked]
     assert len(times) >= 4  # without hints: one
     assert min(after - before for before, after in pairwise(times)) >= 0.5
+
+
+async def test_a_hundred_runs_whose_webhooks_arrive_are_polled_rarely_and_never_forgotten() -> None:
+    asked = []
+    for relies_on_hints in (False, True):
+        polled = Polled(PROFILES["replicate"].poll)
+        polled.relies_on_hints = relies_on_hints
+        await polled.run(100, 60)
+        asked.append(len(polled.asked))
+        assert {handle for _, handle in polled.asked} == {f"r{number}" for number in range(100)}
+    assert asked[1] <= 300 < asked[0]  # at most three times in a minute

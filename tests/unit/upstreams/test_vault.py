@@ -15,6 +15,7 @@ from halley.assets.outputs import OutputFileStore, StoredOutput
 from halley.blobs.memory import MemoryBlobs
 from halley.clock import SystemClock
 from halley.dispatch.ports import OutputPart, Progress
+from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import AddressRules, Egress, origin_of
 from halley.errors import AddressRefused, FetchFailed, HalleyError, Refused, TooLarge
 from halley.testing.blobs import InspectableLedger
@@ -124,3 +125,26 @@ async def test_a_file_that_comes_late_is_waited_for(vault: Vault) -> None:
 async def test_private_addresses_are_not_reached_through_an_output(vault: Vault, host: str) -> None:
     with pytest.raises(AddressRefused):
         await vault.kept(lambda _: {"image": f"http://{host}/a/one.png"})
+
+
+@pytest.mark.parametrize(
+    ("output", "passed"),
+    [
+        (["{root}/a/one.png", "{root}/a/two.png"], [True, True]),
+        ({"image": "{root}/a/one.png", "text": "a word"}, [True]),
+        ("no link", [False]),
+        (["a", "b"], [False, False]),
+    ],
+)
+async def test_a_route_may_pass_links_on(vault: Vault, output: Any, passed: list[bool]) -> None:
+    shown = msgspec.json.decode(msgspec.json.encode(output).replace(b"{root}", vault.root.encode()))
+    vault.service.models = {"test/echo": lambda _: [Stage(status="succeeded", output=shown)]}  # type: ignore[misc]
+    target = UpstreamTarget(model="test/echo", passes_links=True)
+    async with open_provider(vault.server.url, "replicate", links={"find_target": lambda _: target}) as provider:
+        said: list[Progress] = []
+        await provider.follow(await provider.submit(work_of("echo", "a", "p1")), said.append)
+    parts = [part for part in said if isinstance(part, OutputPart)]
+    values = [msgspec.json.decode(part.value) for part in parts]
+    assert (values if parts[0].more else values[0]) == shown
+    assert [part.passed for part in parts] == passed
+    assert not any(part.links for part in parts)

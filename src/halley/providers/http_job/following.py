@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
 from halley.errors import HalleyError
 from halley.predictions.submits import UNKNOWN_REASON
@@ -46,7 +48,7 @@ class JobFollowing:
         self._outputs = outputs
         self._poller = poller
         self._journal = journal
-        self._reader = outputs.reader(run.model)
+        self._reader = outputs.reader(run)
         self._is_canceled = is_canceled
         self._lines = None if has_logs else ProgressLines()
         self._log_chars = 0
@@ -133,7 +135,7 @@ class JobFollowing:
             await asyncio.gather(making, over, return_exceptions=True)
 
     async def _made(self, seen: SeenJob) -> Outcome:
-        run = FinishedRun(model=self._run.model, output=seen.output, values=self._run.values, folder=self._run.folder)
+        run = msgspec.structs.replace(self._run, output=seen.output)
         try:
             parts = await self._outputs.parts(run, self._reader)
         except HalleyError as error:

@@ -53,6 +53,7 @@ class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     output: Any
     values: Values
     folder: Path | None
+    passes: bool = False  # links stay as they are, and their files are not fetched
 
 
 class JobOutputs:
@@ -74,9 +75,10 @@ class JobOutputs:
             content is not None and not content.takes_output and model.schema.has_file_output
         )
 
-    def reader(self, model: JobModel) -> OutputReader:
+    def reader(self, run: FinishedRun) -> OutputReader:
         """Reads the output of one run, if it is not fetched as a file."""
-        return OutputReader(b"" if model.schema.is_any_output else model.schema.document, self._rules)
+        schema, rules = run.model.schema, msgspec.structs.replace(self._rules, passes=run.passes)
+        return OutputReader(b"" if schema.is_any_output else schema.document, rules)
 
     async def parts(self, run: FinishedRun, reader: OutputReader) -> list[OutputPart]:
         """The output, without what `reader` has given of it.
@@ -92,9 +94,9 @@ class JobOutputs:
             files = await self._contents(content, run)
         else:
             files = [_linked(item) for item in _items(run.output)]
-        return [self._part(files, is_list=schema.is_list_output or len(files) != 1)]
+        return [self._part(files, is_list=schema.is_list_output or len(files) != 1, passes=run.passes)]
 
-    def _part(self, files: list[_File], *, is_list: bool) -> OutputPart:
+    def _part(self, files: list[_File], *, is_list: bool, passes: bool) -> OutputPart:
         def places(kind: _Kind) -> tuple[Pointer, ...]:
             return tuple((index,) if is_list else () for index, file in enumerate(files) if file.kind == kind)
 
@@ -102,9 +104,10 @@ class JobOutputs:
         return OutputPart(
             value=msgspec.Raw(msgspec.json.encode(texts if is_list else texts[0])),
             paths=places("path"),
-            links=places("link"),
+            links=() if passes else places("link"),
             origin=self._origin.host,
             more=False,
+            passed=passes and bool(places("link")),
         )
 
     async def _contents(self, content: ContentForm, run: FinishedRun) -> list[_File]:

@@ -164,7 +164,13 @@ class JobProvider(SharedSlots):
             return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
         following = JobFollowing(
             handle,
-            FinishedRun(model=run.model, output=None, values=run.values, folder=run.folder),
+            FinishedRun(
+                model=run.model,
+                output=None,
+                values=run.values,
+                folder=run.folder,
+                passes=self._links.passes(run.version),
+            ),
             emit,
             self._outputs,
             poller=self._poller,
