@@ -145,6 +145,11 @@ class SubmitRefused(Refused):
 
     code = "submit_refused"
 
+    def __init__(self, message: str, *, is_of_place: bool = False) -> None:
+        """`is_of_place`: because of itself, its account with us or its models; another provider may accept it."""
+        super().__init__(message)
+        self.is_of_place = is_of_place
+
 
 class SubmitLimitReached(Refused):
     """As many predictions were submitted to a provider in 24 hours as its settings allow; nothing was begun."""

@@ -227,26 +227,35 @@ class SubmitReports(Protocol):
         """`Provider.submit` is called in the block."""
         ...
 
+    def pass_over(self, version: str, why: str) -> None:
+        """It refuses this version because of itself: others are asked instead for some time."""
+        ...
+
     def running(self) -> AbstractContextManager[None]:
         """A run that has just begun is followed to its end in the block."""
         ...
 
 
-def _nowhere() -> bool:
-    return False
+class OtherPlaces(Protocol):
+    """The other providers that a version may run at."""
+
+    def have_free_slot(self) -> bool:
+        """Whether one has a free slot now."""
+        ...
+
+    def may_accept(self) -> bool:
+        """Whether one may accept a run, now or later: it has not refused the version a moment ago."""
+        ...
 
 
 class HeldSlot(NamedTuple):
-    """A slot that was taken, and the name of its provider. Without `quota` its submits are not counted.
-
-    `has_other`: whether another provider has a free slot for the same version.
-    """
+    """A slot that was taken, and the name of its provider. Without `quota` its submits are not counted."""
 
     name: str
     provider: Provider
     quota: SubmitQuota | None = None
     reports: SubmitReports | None = None
-    has_other: Callable[[], bool] = _nowhere
+    others: OtherPlaces | None = None
 
 
 class ProviderRouter(Protocol):

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple, Protocol
 
 from halley.dispatch.ports import HeldSlot
@@ -28,6 +27,10 @@ class Chooser(Protocol):
         """Whether another provider than this one has a free slot."""
         ...
 
+    def may_other(self, version: str, name: str) -> bool:
+        """Whether another provider than this one may accept a run, now or later."""
+        ...
+
     def began(self, name: str) -> None:
         """A run begins there."""
         ...
@@ -35,6 +38,20 @@ class Chooser(Protocol):
     def gave_up(self, name: str) -> None:
         """A run that was about to begin there did not begin."""
         ...
+
+
+class _Others(NamedTuple):
+    """Implements `ports.OtherPlaces`."""
+
+    chooser: Chooser
+    version: str
+    name: str
+
+    def have_free_slot(self) -> bool:
+        return self.chooser.has_other(self.version, self.name)
+
+    def may_accept(self) -> bool:
+        return self.chooser.may_other(self.version, self.name)
 
 
 class _Taken(NamedTuple):
@@ -88,8 +105,8 @@ class RouteChoice:
             turns.give_back(turn)
 
     def _take(self, version: str, slot: HeldSlot, turns: WeightedTurns | None, turn: Turn | None) -> None:
-        has_other = partial(self._chooser.has_other, version, slot.name)
-        self._taken.append(_Taken(slot._replace(has_other=has_other), turns, turn))
+        others = _Others(self._chooser, version, slot.name)
+        self._taken.append(_Taken(slot._replace(others=others), turns, turn))
         self._chooser.began(slot.name)
         if turns is not None and turn is not None:
             turns.take(turn)

@@ -145,7 +145,7 @@ class RoutedProviders:
             return
         weights = route.settings.weights
         for name in route.settings.places:
-            verdict = self._here(version, route.settings) if name == LOCAL else self.elsewhere(name)
+            verdict = self._here(version, route.settings) if name == LOCAL else self._there(version, name)
             yield verdict._replace(weight=None if weights is None else weights.get(name))
             is_waited_for = name == LOCAL and not weights and not self._spills_over(version, route.settings)
             if verdict.takes and is_waited_for:
@@ -165,6 +165,17 @@ class RoutedProviders:
     def has_other(self, version: str, name: str) -> bool:
         """Whether another provider than this one has a free slot for the version."""
         return any(slot.name != name and slot.provider.free_slots(version) > 0 for slot in self.order(version))
+
+    def may_other(self, version: str, name: str) -> bool:
+        """Whether another provider than this one may accept a run of the version, now or later."""
+        runnable = self._catalog.by_id(version)
+        route = None if runnable is None else self._table.find(runnable.version.model)
+        others = [] if route is None else [other for other in route.settings.places if other != name]
+        return any(self._runs_here(version) if one == LOCAL else self._may_accept(version, one) for one in others)
+
+    def _may_accept(self, version: str, name: str) -> bool:
+        place = self.places.get(name)
+        return place is not None and (place.record is None or place.record.why_refused(version) is None)
 
     def began(self, name: str) -> None:
         """A run begins at this place."""
@@ -205,6 +216,12 @@ class RoutedProviders:
     def _spills_over(self, version: str, route: RouteSettings) -> bool:
         most = route.spill_over_queue
         return most is not None and self._waiting.get(version, 0) >= most
+
+    def _there(self, version: str, name: str) -> RouteVerdict:
+        record = None if (place := self.places.get(name)) is None else place.record
+        if record is not None and (why := record.why_refused(version)) is not None:
+            return RouteVerdict(name, takes=False, why=why)
+        return self.elsewhere(name)
 
     def elsewhere(self, name: str) -> RouteVerdict:
         """Whether a service elsewhere would take a run now."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from halley.dispatch.ports import HeldSlot, Provider, ProviderRouter, SubmitQuota, SubmitReports
+from halley.dispatch.ports import HeldSlot, OtherPlaces, Provider, ProviderRouter, SubmitQuota, SubmitReports
 from halley.models.catalog import Catalog
 from halley.predictions.queue import Claimed
 from halley.settings import LOCAL
@@ -34,9 +34,9 @@ class ProviderRoute(msgspec.Struct, frozen=True):
         return None if self.slot is None else self.slot.reports
 
     @property
-    def has_other(self) -> bool:
-        """Whether another provider has a free slot for the same version."""
-        return self.slot is not None and self.slot.has_other()
+    def others(self) -> OtherPlaces | None:
+        """The other providers that the version may run at."""
+        return None if self.slot is None else self.slot.others
 
 
 def held(slot: HeldSlot) -> ProviderRoute:

@@ -104,7 +104,8 @@ class Submission:
         """How long it waits, if it was not begun: not at all if another provider can take it, which may not take what
         this one perhaps has.
         """
-        return 0.0 if self._route.has_other and not self.is_adopting else RETRY_SECONDS
+        others = None if self.is_adopting else self._route.others
+        return 0.0 if others is not None and others.have_free_slot() else RETRY_SECONDS
 
     def place(self, handle: str) -> bytes:
         """The data of STARTED: where it runs."""
@@ -216,13 +217,26 @@ class Submission:
             submit = partial(self._route.provider.submit, work)
             with nullcontext() if self._route.reports is None else self._route.reports.submitting():
                 return await self._answer(self._open_submits.run(work.prediction_id, submit))
-        except (SubmitRefused, ProviderBusy):
+        except SubmitRefused as error:
+            await self._withdraw()
+            self._go_elsewhere(work.version, error)
+            raise
+        except ProviderBusy:
             await self._withdraw()
             raise
         except (OutcomeUnknown, LeaseLost):
             raise
         except Exception as error:
             raise _unclear(work, "submit", error) from error
+
+    def _go_elsewhere(self, version: str, refusal: SubmitRefused) -> None:
+        """Raises:
+        ProviderBusy: it is refused because of the provider, and another one may accept it.
+        """
+        reports, others = self._route.reports, self._route.others
+        if refusal.is_of_place and reports is not None and others is not None and others.may_accept():
+            reports.pass_over(version, str(refusal))
+            raise ProviderBusy(str(refusal)) from refusal
 
     async def _answer(self, asked: Coroutine[Any, Any, str | None]) -> str | None:
         self._asking = asyncio.ensure_future(asked)

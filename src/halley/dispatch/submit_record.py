@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from halley.clock import Clock
 from halley.dispatch.breaker import Breaker
 from halley.dispatch.durations import Durations
 from halley.dispatch.retry_budget import RetryBudget
-from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.errors import LeaseLost, ProviderBusy, SubmitRefused
+
+REFUSED_SECONDS: Final = 30.0  # a service that refuses a model is passed over for so long, where there is another one
 
 
 class SubmitRecord:
@@ -19,6 +22,7 @@ class SubmitRecord:
         self.retries = RetryBudget(clock, retry_share)
         self.submits = Durations()  # those that it accepted
         self.runs = Durations()
+        self._refusals: dict[str, tuple[float, str]] = {}  # by version: until when, and why
 
     @contextmanager
     def submitting(self) -> Iterator[None]:
@@ -35,12 +39,26 @@ class SubmitRecord:
             raise
         except LeaseLost:
             raise
-        except (OutcomeUnknown, Exception):
+        except Exception:  # OutcomeUnknown, and all that means the same
             self._breaker.note_submit(is_clear=False)
             raise
         self.submits.note(self._clock.monotonic() - began)
         self.retries.note_accepted()
         self._breaker.note_submit(is_clear=True)
+
+    def pass_over(self, version: str, why: str) -> None:
+        self._refusals[version] = self._clock.elapsed() + REFUSED_SECONDS, why
+        self.retries.note_retry()
+
+    def why_refused(self, version: str) -> str | None:
+        """Why it is not asked for this version now."""
+        if version not in self._refusals:
+            return None
+        until, why = self._refusals[version]
+        if (seconds := until - self._clock.elapsed()) <= 0:
+            del self._refusals[version]
+            return None
+        return f"it refused this model, and is asked again in {seconds:.0f} s: {why}"
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from halley.dispatch.ports import ProviderRouter, Work
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
+from halley.dispatch.submit_record import REFUSED_SECONDS, SubmitRecord
 from halley.dispatch.upstreams import UpstreamReport
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused
 from halley.predictions.records import Prediction
@@ -31,8 +32,10 @@ class Service(ScriptedProvider):
         self.is_local = False
         self.wants_local_files = False
         self.breaker: Breaker | None = None
+        self.submits = 0
 
     async def submit(self, work: Work) -> str:
+        self.submits += 1
         if isinstance(self.refuses, ProviderBusy) and self.breaker is not None:
             self.breaker.note(answered=False)
         return await super().submit(work)
@@ -66,11 +69,15 @@ class Failover:
         routed = RoutedProviders(harness.catalog, table, local=Local())  # type: ignore[arg-type]
         self.a.breaker = Breaker(harness.clock)
         routed.places = {
-            "a": UpstreamPlace(self.a, self.a.breaker, self.quota(harness)),  # type: ignore[arg-type]
-            "b": UpstreamPlace(self.b, Breaker(harness.clock), self.quota(harness)),  # type: ignore[arg-type]
+            "a": self.place(harness, self.a, self.a.breaker),
+            "b": self.place(harness, self.b, Breaker(harness.clock)),
         }
         self.routed = routed
         return routed
+
+    def place(self, harness: Harness, service: Service, breaker: Breaker) -> UpstreamPlace:
+        record = SubmitRecord(harness.clock, breaker, retry_share=0.2)
+        return UpstreamPlace(service, breaker, self.quota(harness), record)  # type: ignore[arg-type]
 
     def quota(self, harness: Harness) -> CountedSubmits:
         return CountedSubmits(harness.clock, self.most)
@@ -140,6 +147,44 @@ async def test_it_is_tried_elsewhere_at_once_and_in_the_same_place_later(failove
         failover.harness.worker.on_capacity(V)
         await failover.harness.pass_time(0.5)
     assert len(failover.a.runs) + len(failover.b.runs) == 4
+
+
+async def test_a_service_that_refuses_because_of_itself_is_passed_over_for_a_while(failover: Failover) -> None:
+    failover.a.refuses = SubmitRefused("402: no credit", is_of_place=True)
+    made = await failover.harness.create()
+    await failover.until_submitted(failover.b)
+    assert (await failover.until_stored(made)).provider == "b"
+    again = await failover.harness.create()
+    assert (await failover.until_stored(again)).provider == "b"
+    assert failover.a.submits == 1, "it is not asked again so soon"
+    assert "a: it refused this model" not in (failover.routed.why_waiting(V) or "")
+    assert "402: no credit" in next(one for one in failover.routed.verdicts(V) if one.provider == "a").why
+    for run in failover.b.runs:
+        run.end()
+    await failover.harness.ended(again.id)
+    await failover.harness.pass_time(REFUSED_SECONDS)
+    failover.a.refuses = None
+    await failover.harness.create()
+    await failover.until_submitted(failover.a)
+
+
+async def test_what_all_services_refuse_fails(failover: Failover) -> None:
+    failover.a.refuses = failover.b.refuses = SubmitRefused("404: no such model", is_of_place=True)
+    made = await failover.harness.create()
+    for _ in range(100):
+        if (await failover.row(made)).is_terminal:
+            break
+        failover.harness.worker.on_capacity(V)
+        await failover.harness.pass_time(0.5)
+    row = await failover.row(made)
+    assert (row.status, row.termination_reason) == (Status.FAILED, "submit_refused")
+    assert (failover.a.submits, failover.b.submits) == (1, 1)
+
+
+async def test_a_refused_input_is_sent_nowhere_else(failover: Failover) -> None:
+    failover.a.refuses = SubmitRefused("422: the prompt is too long")
+    row = await failover.harness.ended((await failover.harness.create()).id)
+    assert (row.termination_reason, failover.b.submits) == ("submit_refused", 0)
 
 
 async def test_what_may_have_begun_is_submitted_nowhere_else(failover: Failover) -> None:

@@ -316,10 +316,12 @@ def test_another_provider_with_a_free_slot_is_known() -> None:
     here = weighted(slots=1, a=1, b=1)
     assert here.routed.of(NEW).take_slot(NEW)
     slot = here.routed.held(NEW)
-    assert slot.has_other()
+    assert slot.others is not None
+    assert slot.others.have_free_slot()
     here.b.slots = 0
     here.a.slots = 9
-    assert not slot.has_other()
+    assert not slot.others.have_free_slot()
+    assert slot.others.may_accept(), "later"
 
 
 def test_a_service_whose_submits_come_to_nothing_is_passed_over() -> None:

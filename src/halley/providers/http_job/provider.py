@@ -133,7 +133,7 @@ class JobProvider(SharedSlots):
             self._tell_later(work.version, self._submit_paused_seconds)
             raise ProviderBusy(text, retry_after_seconds=max(ceil(self._submit_paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
-            raise SubmitRefused(text)
+            raise SubmitRefused(text, is_of_place=answer.is_of_place)
         return self._follow_later(work, await self._settled(create, text), model)
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
@@ -241,7 +241,7 @@ class JobProvider(SharedSlots):
         target = target_of(self._links.find_target, work.version)
         model = self._job.models.get(target.model)
         if model is None:
-            raise SubmitRefused(f"The job file of the service has no model {target.model}.")
+            raise SubmitRefused(f"The job file of the service has no model {target.model}.", is_of_place=True)
         return model
 
     async def _settled(self, create: JobCreate, text: str) -> str:

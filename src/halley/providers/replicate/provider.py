@@ -123,7 +123,7 @@ class ReplicateProvider(SharedSlots):
             self._tell_later(work.version, seconds)
             raise ProviderBusy(text, retry_after_seconds=max(ceil(seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
-            raise SubmitRefused(text)
+            raise SubmitRefused(text, is_of_place=answer.is_of_place)
         return self._follow_later(work, await self._settled(create, text, hook), hook)
 
     def _room(self) -> int | None:

@@ -12,6 +12,10 @@ from halley.providers.services.seen import SeenRun
 _HANDLE: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,200}", re.ASCII)
 
 
+OF_PLACE: Final = frozenset({401, 402, 403, 404, 410})
+"""Statuses by which a service refuses the caller or the model, and not the input."""
+
+
 class SubmitVerdict(Enum):
     """What an answer to a create says."""
 
@@ -29,6 +33,11 @@ class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     status: int = 0
     run: SeenRun | None = None  # as the answer shows it
+
+    @property
+    def is_of_place(self) -> bool:
+        """Whether another service may accept what this one refused."""
+        return self.status in OF_PLACE
 
 
 def handle_of(body: Body | None) -> str:
