@@ -51,9 +51,6 @@ AdoptUnknown = Callable[[str, str, str | None], Awaitable[Settled]]
 RetryUnknown = Callable[[str], Awaitable[Settled]]
 """Submits a prediction again; see `UnknownOutcomes.retry`."""
 
-CountOpenings = Callable[[], Mapping[str, int]]
-"""Returns how often the circuit breaker of each service elsewhere has opened."""
-
 ListRoutes = Callable[[], Sequence[RouteBody]]
 """Returns the routes, in the order in which they are tried."""
 
@@ -176,11 +173,6 @@ async def nothing_to_retry(prediction_id: str) -> Settled:
     raise NotFound(f"There is no prediction {prediction_id} of a provider elsewhere at this server")
 
 
-def no_openings() -> Mapping[str, int]:
-    """For a server that runs everything itself."""
-    return {}
-
-
 def no_routes() -> Sequence[RouteBody]:
     """For a server that runs everything itself."""
     return ()
@@ -210,7 +202,6 @@ class UpstreamViews:
     unknown: ListUnknown = none_unknown
     adopt: AdoptUnknown = nothing_to_adopt
     retry: RetryUnknown = nothing_to_retry
-    openings: CountOpenings = no_openings
     routes: ListRoutes = no_routes
     test_route: TestRoute = runs_here
     receive_hint: ReceiveHint = no_runs_elsewhere

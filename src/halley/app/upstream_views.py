@@ -36,7 +36,6 @@ def upstream_views(upstreams: Upstreams, outcomes: UnknownOutcomes, store: Store
         unknown=lambda most, with_settled: _unknown(store, most, with_settled=with_settled),
         adopt=outcomes.adopt,
         retry=outcomes.retry,
-        openings=lambda: {name: place.breaker.opened for name, place in upstreams.routed.places.items()},
         routes=lambda: _routes(upstreams),
         test_route=lambda version: _test(upstreams, version),
         receive_hint=upstreams.hooks.receive,

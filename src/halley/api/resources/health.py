@@ -22,7 +22,7 @@ async def counts(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
         since=rfc3339(parts.started_at),
         replayed_creates=dict(parts.replayed),
         ignored_members=parts.ignored_members.counts(),
-        breaker_openings=dict(parts.upstreams.openings()),
+        breaker_openings={one.name: one.opened for one in await parts.upstreams.upstreams()},
     )
     return json_response(encode(shown))
 
