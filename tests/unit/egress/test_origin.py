@@ -7,7 +7,7 @@ import anyio.abc
 import pytest
 
 from halley.egress import AddressRules, Egress, OriginClient
-from halley.egress.errors import AddressRefused, FetchFailed, NotSent
+from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 
 pytestmark = pytest.mark.anyio
 
@@ -168,3 +168,37 @@ async def test_a_stream_is_read_as_it_arrives_and_only_from_its_own_host(server:
         with pytest.raises(error):
             async for _ in origin.stream(url, silence_seconds=20):
                 pass
+
+
+async def test_an_exchange_is_read_as_it_arrives_on_a_connection_of_its_own(server: Server) -> None:
+    origin = OriginClient(f"http://127.0.0.1:{server.port}/v1", silence_seconds=20)
+    for limit, wanted in ((2, b"ok"), (1, TooLarge)):
+        async with origin.exchange("PUT", "/p", content=b"{}", silence_seconds=20) as answer:
+            assert answer.status == 200
+            if isinstance(wanted, bytes):
+                assert (await answer.whole(limit)).body == wanted
+            else:
+                with pytest.raises(wanted):
+                    await answer.whole(limit)
+    assert server.connections == 2
+    assert server.heads[0].startswith(b"PUT /v1/p HTTP/1.1\r\n")
+    assert b"{}" in server.heads[0]
+
+
+async def test_an_exchange_says_whether_its_body_can_have_arrived(server: Server) -> None:
+    async def cut(stream: anyio.abc.SocketStream) -> None:
+        async for _ in requests_of(stream):
+            await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")
+            return
+
+    server.serve = cut
+    origin = OriginClient(f"http://127.0.0.1:{server.port}", silence_seconds=20)
+    with pytest.raises(FetchFailed) as caught:
+        async with origin.exchange("PUT", "/p", content=b"{}", silence_seconds=20) as answer:
+            await answer.whole(100)
+    assert not isinstance(caught.value, NotSent)
+    with pytest.raises(NotSent):
+        async with OriginClient("http://127.0.0.1:1", silence_seconds=20).exchange(
+            "PUT", "/p", content=b"{}", silence_seconds=20
+        ):
+            pass

@@ -18,9 +18,10 @@ from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
 from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
-from halley.testing.cog.opening import TOKEN, Answers, open_provider
+from halley.testing.cog.opening import TOKEN, open_provider
 from halley.testing.cog.server import FakeCog, Line, Unsent, serve
 from halley.testing.providers import logs, outputs, within
+from halley.testing.replicate.opening import Answers
 
 pytestmark = pytest.mark.anyio
 

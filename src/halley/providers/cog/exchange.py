@@ -55,7 +55,7 @@ class _Word(Enum):
 _Result = SeenRun | SubmitAnswer | _Word
 
 
-class Exchange:
+class CogExchange:
     """The requests of one run."""
 
     def __init__(self, run: CogRun, content: bytes, *, rules: ExchangeRules, clock: Clock, answered: Answered) -> None:

@@ -15,7 +15,7 @@ from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog.exchange import Exchange, ExchangeRules
+from halley.providers.cog.exchange import CogExchange, ExchangeRules
 from halley.providers.cog.inputs import run_content
 from halley.providers.cog.pool import ServerPool
 from halley.providers.cog.report import RunReport
@@ -251,8 +251,8 @@ class CogProvider(SharedSlots):
         report = RunReport(OutputReader(document, links), server.journal.without_token)
         return CogRun(work, server, report, run_id=run_id)
 
-    def _exchange(self, run: CogRun, content: bytes) -> Exchange:
-        return Exchange(run, content, rules=self._rules.exchange, clock=self._clock, answered=self._links.answered)
+    def _exchange(self, run: CogRun, content: bytes) -> CogExchange:
+        return CogExchange(run, content, rules=self._rules.exchange, clock=self._clock, answered=self._links.answered)
 
     def _start(self, run: CogRun, drive: Coroutine[Any, Any, None]) -> None:
         self._runs[run.handle] = run

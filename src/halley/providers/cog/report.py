@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.dispatch.ports import LogText, MetricValue, Outcome, Progress
-from halley.providers.cog.sse import Event
+from halley.providers.cog.sse import StreamEvent
 from halley.providers.services.answers import Body, error_text
 from halley.providers.services.outputs import OutputReader
 from halley.providers.services.seen import SeenRun, read_run
@@ -31,7 +31,7 @@ class RunReport:
         self._log_chars = 0
         self._chunks: list[Any] = []
 
-    def of_event(self, event: Event) -> Iterator[Progress]:
+    def of_event(self, event: StreamEvent) -> Iterator[Progress]:
         """The progress in an event of the stream."""
         if event.name == "log" and isinstance(text := event.data.get("data"), str) and text:
             self._log_chars += len(text)
@@ -63,7 +63,7 @@ class RunReport:
         return Outcome(status="failed", error=error, predict_time=seen.predict_time)
 
 
-def end_in(event: Event, run_id: str) -> SeenRun | None:
+def end_in(event: StreamEvent, run_id: str) -> SeenRun | None:
     """The end of the run, if the event is that."""
     return read_run(event.data, run_id) if event.name == "completed" else None
 
@@ -87,7 +87,7 @@ def is_unsent(seen: SeenRun) -> bool:
     return seen.state == "failed" and (seen.error or "").startswith(_UNSENT)
 
 
-def is_known(event: Event) -> bool:
+def is_known(event: StreamEvent) -> bool:
     """Whether the event is one of a run that continues; `error` says that the stream is broken."""
     return event.name in _NAMES
 

@@ -10,14 +10,14 @@ from halley.egress.errors import FetchFailed, TooLarge
 _CONTENT: Final = b"data"
 
 
-class Event(msgspec.Struct, frozen=True):
+class StreamEvent(msgspec.Struct, frozen=True):
     """One event. `data` is a JSON object, {} if it is anything else."""
 
     name: str
     data: dict[str, Any]
 
 
-async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[Event]:
+async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[StreamEvent]:
     """The events of a stream, until it ends.
 
     Raises:
@@ -40,7 +40,7 @@ async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIt
             raise TooLarge(f"An event is larger than the limit of {limit_bytes} bytes.")
 
 
-def _read(block: bytes) -> Event | None:
+def _read(block: bytes) -> StreamEvent | None:
     name, data = b"message", []
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")
@@ -55,4 +55,4 @@ def _read(block: bytes) -> Event | None:
         found = msgspec.json.decode(b"\n".join(data))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FetchFailed("An event of the stream is no JSON.") from error
-    return Event(name.decode("utf-8", "replace"), found if isinstance(found, dict) else {})
+    return StreamEvent(name.decode("utf-8", "replace"), found if isinstance(found, dict) else {})

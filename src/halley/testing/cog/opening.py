@@ -14,24 +14,10 @@ from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider, CogRules
 from halley.providers.services.links import UpstreamLinks
 from halley.testing.cog.server import FakeCog
+from halley.testing.replicate.opening import Answers, Held
 
 TOKEN: Final = "cog-canary"  # noqa: S105 - a toy, searched for in what may never have it
 FAST: Final = ExchangeRules(look_seconds=0.01, unanswered_seconds=0.03)
-
-
-class Answers:
-    """What was reported to the circuit breaker."""
-
-    def __init__(self) -> None:
-        self.heard: list[bool] = []
-
-    def __call__(self, has_answered: bool) -> None:
-        self.heard.append(has_answered)
-
-
-async def _none_held(handles: Sequence[str]) -> frozenset[str]:
-    del handles
-    return frozenset()
 
 
 @asynccontextmanager
@@ -49,7 +35,7 @@ async def open_provider(
         msgspec.structs.replace(given, **(rules or {})),
         UpstreamLinks(
             find_target=lambda version: UpstreamTarget(model="test/model") if version in versions else None,
-            held=_none_held,
+            held=Held().among,
             document_of=lambda _: document,
             answered=answers or Answers(),
             chance=lambda: 0.5,
