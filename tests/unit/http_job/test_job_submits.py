@@ -146,7 +146,7 @@ async def test_a_create_that_is_not_in_the_list_was_not_begun_only_if_the_file_s
         here.service.plan("create", says(502))
         with pytest.raises(ProviderBusy, match="has begun nothing"):
             await here.provider.submit(work_of("echo", "a", "p1"))
-        assert await here.provider.find_begun(work_of("echo", "a", "p1")) is None
+        assert await here.provider.find_begun(work_of("echo", "a", "p1"), 30.0) is None
     async with world(JOB.replace("settle_seconds = 0\n", ""), rules={"look_seconds": 0.5}) as here:
         here.service.plan("create", says(502))
         with pytest.raises(OutcomeUnknown, match="may still appear"):

@@ -19,6 +19,9 @@ from halley.predictions.records import Prediction
 from halley.predictions.settlements import Settled
 from halley.predictions.status import Fact, SubmitState
 from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.cog.provider import CogProvider
+from halley.providers.http_job.provider import JobProvider
+from halley.providers.replicate.provider import ReplicateProvider
 from halley.store.memory import MemoryStore
 from halley.testing.providers import work_of
 from halley.testing.replicate.opening import Held, open_provider
@@ -80,6 +83,11 @@ async def test_a_service_without_a_list_can_say_whether_it_has_a_run() -> None:
         assert await provider.find_begun(work(), 30.0) is None
         assert [await provider.has_run(name) for name in (run.id, "absent", "../x", "")] == [True, False, False, False]
         assert isinstance(provider, RunFinder)
+
+
+def test_each_kind_of_service_can_be_asked() -> None:
+    finders: tuple[type[RunFinder], ...] = (ReplicateProvider, JobProvider, CogProvider)  # mypy compares the signatures
+    assert all(callable(finder.find_begun) for finder in finders)
 
 
 # how often, and for what it is asked

@@ -184,9 +184,9 @@ class CogProvider(SharedSlots):
         server = self._pool.named(label)
         return server is not None and run_id != "" and await self._runs_there(server, run_id)
 
-    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
+    async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         """See `dispatch.upstreams.RunFinder`."""
-        del within_seconds  # its id is that of the prediction
+        del within_seconds, named  # its id is that of the prediction
         for server in self._pool.servers:
             if await self._runs_there(server, work.prediction_id):
                 return server.handle_of(work.prediction_id)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -22,7 +23,7 @@ from halley.providers.http_job.pointers import find, first_of
 from halley.providers.http_job.requests import JobRequest, RequestForm
 from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
-from halley.providers.services.lists import NewestFirst, clock_ahead
+from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
 from halley.providers.services.runs import Run
 
 PAGES: Final = 20
@@ -65,8 +66,10 @@ class LostJobs:
             self._sending[same] -= 1
             self._sending += Counter()  # removes zeros
 
-    async def find_begun(self, create: JobCreate) -> str | None:
+    async def find_begun(self, create: JobCreate, within_seconds: float) -> str | None:
         """The run that the create began, at one look; None if it cannot be determined now.
+
+        The create was sent within so many seconds after `create.since`.
 
         Raises:
             ProviderBusy: the service cannot be asked now.
@@ -74,7 +77,7 @@ class LostJobs:
         try:
             if self._form is None or self._sending[self._same(create)]:
                 return None
-            return await self._scan(self._form, create)
+            return await self._scan(self._form, create, within_seconds)
         except OutcomeUnknown:
             return None
 
@@ -108,7 +111,7 @@ class LostJobs:
                 raise ProviderBusy(f"It was looked for in the list of the service for {self._look_seconds:g} s. {text}")
             await self._clock.sleep(seconds)
 
-    async def _scan(self, form: FindForm, create: JobCreate) -> str | None:
+    async def _scan(self, form: FindForm, create: JobCreate, within_seconds: float = inf) -> str | None:
         handles: list[str] = []
         first = request = _request(form.request, create.values)
         order: NewestFirst | None = None
@@ -116,7 +119,8 @@ class LostJobs:
             answer = await self._asked(request)
             if order is None:
                 since = self._clock.now() - timedelta(seconds=self._clock.elapsed() - create.since)
-                order = NewestFirst(earliest=since + clock_ahead(answer.response, self._clock))
+                earliest = since + clock_ahead(answer.response, self._clock)
+                order = NewestFirst(earliest, latest_of(earliest, within_seconds))
             rows = find(answer.value, form.items)
             if not isinstance(rows, list):
                 raise ProviderBusy(f"Its list has no items where the job file says. {answer.fault}")

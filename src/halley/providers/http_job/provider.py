@@ -206,8 +206,10 @@ class JobProvider(SharedSlots):
                 return True
         return False
 
-    async def find_begun(self, work: Work) -> str | None:
-        return await self._lost.find_begun(await self._creates.make(work, self._model(work), is_first=False))
+    async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
+        del named  # it has no webhooks
+        create = await self._creates.make(work, self._model(work), is_first=False)
+        return await self._lost.find_begun(create, within_seconds)
 
     def use_token(self, token: str | None) -> None:
         if token is not None:

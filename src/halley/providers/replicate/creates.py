@@ -9,16 +9,13 @@ from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import EVENTS
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
-from halley.ids import made_at
 from halley.providers.replicate.api import UpstreamApi, model_path
 from halley.providers.replicate.models import UpstreamModels
 from halley.providers.replicate.submit_answers import read_submit
 from halley.providers.services.inputs import SentInputs
+from halley.providers.services.lists import age_seconds
 from halley.providers.services.service_hooks import ServiceHooks, refuses_webhook
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
-
-ANY_AGE_SECONDS: Final = 30 * 86_400.0  # of what was created in the future: the clock was set back since
-CLOCK_SECONDS: Final = 120.0  # a clock that was set by less, while no process of ours ran, changes nothing
 
 _KEY_HEADER: Final = "Idempotency-Key"
 
@@ -76,7 +73,7 @@ class Creates:
             SubmitRefused: the service can have no such model, or not take this input.
             ProviderBusy: the service must be asked first, and cannot be asked now.
         """
-        since = self._clock.elapsed() - (0.0 if is_first else self._age(work))
+        since = self._clock.elapsed() - (0.0 if is_first else age_seconds(work, self._clock))
         version = target.version
         if version is None and self._api.profile.needs_version:
             version = await self._models.needed_version(target.model)
@@ -119,11 +116,3 @@ class Creates:
             return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=str(error))
         verdict = read_submit(profile, answer.response, answer.body)
         return msgspec.structs.replace(verdict, text=self._api.journal.for_callers(verdict.text))
-
-    def _age(self, work: Work) -> float:
-        """How long ago it was created, in seconds, or longer: after a restart the clock may be another."""
-        made = made_at(work.prediction_id)
-        if made is None:
-            return work.age_seconds
-        by_clock = (self._clock.now() - made).total_seconds()
-        return ANY_AGE_SECONDS if by_clock < 0 else max(work.age_seconds, by_clock) + CLOCK_SECONDS

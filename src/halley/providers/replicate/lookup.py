@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from math import inf
 from typing import Any, Final
@@ -22,15 +21,13 @@ from halley.providers.replicate.creates import Create, Creates
 from halley.providers.replicate.likeness import Likeness, has_our_webhook, likeness
 from halley.providers.replicate.named_runs import NamedRuns
 from halley.providers.services.api import Answer
+from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
 from halley.providers.services.runs import Run
 from halley.providers.services.verdicts import SubmitVerdict, handle_of
 
 PAGES: Final = 20  # of the list, of 100 runs each
 _PAUSE_SECONDS: Final = 1.0
 _LARGE_BYTES: Final = 2**16
-_APART: Final = timedelta(seconds=120)  # how far the clock of a service may be off
-_DATED: Final = timedelta(seconds=10)  # the same, besides what its Date header shows
-_ROUGHLY: Final = timedelta(seconds=60)  # in a list whose newest runs come first, they may be so far out of order
 _PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request would have met, too
 
 
@@ -175,17 +172,17 @@ class LostCreates:
         sure: list[str] = []
         others: list[str] = []
         path = "/predictions"
-        order: _NewestFirst | None = None
+        order: NewestFirst | None = None
         given = msgspec.json.decode(create.input)
         for _ in range(PAGES):
             answer = await self._page(path)
             if order is None:
                 since = self._clock.now() - timedelta(seconds=self._age(create))
-                earliest = since + _ahead(answer, self._clock)
-                order = _NewestFirst(earliest=earliest, latest=_after(earliest, within_seconds))
+                earliest = since + clock_ahead(answer.response, self._clock)
+                order = NewestFirst(earliest, latest_of(earliest, within_seconds))
             body = answer.body or {}
             for row in body.get("results") or ():
-                if not isinstance(row, dict) or not order.is_recent(row):
+                if not isinstance(row, dict) or not order.is_recent(_created_at(row)):
                     continue
                 if has_our_webhook(create, row) and handle_of(row):
                     return await self._free(create, [handle_of(row)], [], is_complete=True)
@@ -245,43 +242,11 @@ def _only(found: Found) -> str | None:
     raise OutcomeUnknown(f"{count} predictions in the list of the service could be this one.")
 
 
-def _after(earliest: datetime, seconds: float) -> datetime | None:
-    """The latest time that its list can show for a run that began within so many seconds; None: any."""
-    return None if seconds == inf else earliest + timedelta(seconds=seconds) + 2 * _APART
-
-
 def _same(create: Create) -> bytes:
     """Stands for its model and input."""
     if len(create.input) > _LARGE_BYTES:
         return sha256(create.input).digest()
     return msgspec.json.encode([create.model, msgspec.json.decode(create.input)], order="sorted")
-
-
-class _NewestFirst:
-    """The times in a list. Only if the newest runs come first, an earlier one shows that the rest is earlier, too."""
-
-    def __init__(self, earliest: datetime, latest: datetime | None) -> None:
-        self._earliest = earliest
-        self._latest = latest
-        self._first: datetime | None = None
-        self._last = earliest
-        self._is_mixed = False
-
-    def is_recent(self, row: dict[str, Any]) -> bool:
-        """Whether the next row may be as new as what is looked for; one without a time may."""
-        at = _created_at(row)
-        if at is None:
-            return True
-        self._is_mixed |= self._first is not None and at > self._last + _ROUGHLY
-        self._first = self._first or at
-        self._last = at
-        return at >= self._earliest and (self._latest is None or at <= self._latest)
-
-    @property
-    def is_passed(self) -> bool:
-        """Whether the rows that follow are too old."""
-        is_falling = self._first is not None and self._first > self._last and not self._is_mixed
-        return is_falling and self._last < self._earliest
 
 
 def _created_at(row: dict[str, Any]) -> datetime | None:
@@ -290,14 +255,6 @@ def _created_at(row: dict[str, Any]) -> datetime | None:
     except (msgspec.ValidationError, ValueError):
         return None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
-
-
-def _ahead(answer: Answer, clock: Clock) -> timedelta:
-    """How far the clock of the service is ahead of ours at least; negative if it may be behind."""
-    try:
-        return parsedate_to_datetime(answer.response.headers["date"]) - clock.now() - _DATED
-    except (KeyError, ValueError, TypeError):
-        return -_APART
 
 
 def _next(url: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Final
 
 from halley.clock import Clock
@@ -19,8 +20,10 @@ _ROUGHLY: Final = timedelta(seconds=60)  # in a list whose newest runs come firs
 class NewestFirst:
     """The times in a list. Only if the newest runs come first, an earlier one shows that the rest is earlier, too."""
 
-    def __init__(self, earliest: datetime) -> None:
+    def __init__(self, earliest: datetime, latest: datetime | None = None) -> None:
+        """What is looked for is not older than `earliest`, nor newer than `latest`, if that is known."""
         self._earliest = earliest
+        self._latest = latest
         self._first: datetime | None = None
         self._last = earliest
         self._is_mixed = False
@@ -32,13 +35,18 @@ class NewestFirst:
         self._is_mixed |= self._first is not None and at > self._last + _ROUGHLY
         self._first = self._first or at
         self._last = at
-        return at >= self._earliest
+        return at >= self._earliest and (self._latest is None or at <= self._latest)
 
     @property
     def is_passed(self) -> bool:
         """Whether the rows that follow are too old."""
         is_falling = self._first is not None and self._first > self._last and not self._is_mixed
         return is_falling and self._last < self._earliest
+
+
+def latest_of(earliest: datetime, within_seconds: float) -> datetime | None:
+    """The latest time that a list can show for a run that began within so many seconds; None: any."""
+    return None if within_seconds == inf else earliest + timedelta(seconds=within_seconds) + 2 * _APART
 
 
 def clock_ahead(response: EgressResponse, clock: Clock) -> timedelta:
