@@ -1,6 +1,7 @@
 """The real server in front of a stand-in of CometAPI: the seed's create and poll at our address, files that stay."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,28 @@ def test_a_copy_that_was_cut_is_continued(comet: CometStandIn, front: Halley) ->
     assert row["status"] == "succeeded", row
     assert front.call("GET", row["output"][0])[2] == PICTURE
     assert [one.headers.get("range") for one in comet.asked("/delivery/cut")] == [None, "bytes=100000-"]
+
+
+def test_without_a_schema_files_are_known_by_their_form_in_inputs_and_outputs(
+    comet: CometStandIn, tmp_path: Path
+) -> None:
+    elsewhere = comet.put("a", Delivered("out-0.png", PICTURE)).replace("127.0.0.1", "localhost")
+    comet.on_create = lambda first: [first, {**first, "status": "succeeded", "output": [elsewhere]}]
+    port = comet.url.rpartition(":")[2]
+    config = f'[egress]\nallow = ["127.0.0.1:{port}"]\n' + CONFIG.format(url=comet.url)
+    with Halley(tmp_path, "--no-demo", config=config, environment={"COMETAPI_KEY": TOKEN}) as front:
+        form = b'--b\r\ncontent-disposition: form-data; name="content"; filename="a.txt"\r\n\r\nABC\r\n--b--\r\n'
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        link = front.call("POST", "/v1/files", form, headers=headers)[2]["urls"]["get"]
+        body = {"input": {"prompt": f"what is {link}?", "image": link}}
+        row = poll(front, front.call("POST", "/v1/models/artists/painter/predictions", body)[2])
+        (ours,) = row["output"]
+        assert ours.startswith(front.url)
+        assert front.call("GET", ours)[2] == PICTURE
+    (create,) = [request for request in comet.seen if request.method == "POST"]
+    sent = json.loads(create.body)["input"]
+    assert sent["prompt"] == f"what is {link}?"
+    assert re.fullmatch(r"data:[a-z/-]+;base64,QUJD", sent["image"])
 
 
 def test_what_it_refuses_fails_with_its_reason_and_the_key_is_not_shown(comet: CometStandIn, front: Halley) -> None:
@@ -209,5 +232,5 @@ def test_no_answer_shows_a_link_of_the_service_unless_the_route_passes_them(come
     row = poll(front, made)
     assert headers["x-halley-outputs"] == "passed"
     assert (row["status"], row["output"]) == ("succeeded", [gone])
-    assert events(front, made, "output") == [{"value": [gone], "is_item": False, "passed": True}]
+    assert events(front, made, "output") == [{"value": gone, "is_item": True, "passed": True}]
     assert len(comet.asked("/delivery/none")) == asked
