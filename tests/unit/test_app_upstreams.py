@@ -106,10 +106,36 @@ async def test_runs_of_a_former_provider_are_followed_with_the_new_token_at_the_
         await upstreams.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "words"),
+    [
+        ("test/echo", None, None),
+        ("test/*", None, None),
+        ("acme/echo", "test/{name}", None),
+        ("acme/*", "test/{name}", None),
+        ("acme/echo", None, "back has no model acme/echo; the models of its file are: test/echo, "),
+        ("acme/*", None, r"back has no model acme/\*"),
+    ],
+)
+def test_a_route_names_a_model_that_the_job_file_has(
+    tmp_path: Path, name: str, model: str | None, words: str | None
+) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text(PREDICTIONS)
+    route = RouteSettings(providers=("back",), model=model)
+    provider = HttpJobSettings(kind="http-job", url=URL, file=path)
+    given = Settings(data=tmp_path, providers={"back": provider}, routes={name: route})
+    if words is None:
+        check_upstreams(given, {})
+        return
+    with pytest.raises(Unusable, match=words):
+        check_upstreams(given, {})
+
+
 @pytest.mark.anyio
 async def test_a_job_file_that_changes_makes_another_provider_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
-    given = settings(tmp_path, HttpJobSettings(kind="http-job", url=URL, file=path))
+    given = settings(tmp_path, HttpJobSettings(kind="http-job", url=URL, file=path), model="test/{name}")
     upstreams = bare_upstreams()
     made = []
     for text in (PREDICTIONS, f"{PREDICTIONS}\n# a comment", PREDICTIONS.replace('"succeeded"]', '"done"]')):

@@ -14,7 +14,7 @@ from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.breaker import Breaker, BreakerState
 from halley.dispatch.imported_models import ImportedModels, read_schema
 from halley.dispatch.late_runs import LatePlace
-from halley.dispatch.route_table import ModelRoutes
+from halley.dispatch.route_table import ModelRoute, ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
@@ -23,7 +23,7 @@ from halley.dispatch.upstreams import RunFinder, UpstreamTarget
 from halley.egress import Egress, origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
-from halley.settings import ProviderSettings, Settings
+from halley.settings import ProviderSettings, RouteSettings, Settings
 
 _log: Final = logging.getLogger(__name__)
 
@@ -226,6 +226,7 @@ def check_upstreams(settings: Settings, environ: Mapping[str, str]) -> None:
             except HalleyError as error:
                 raise Unusable(f"providers.{name}.{member}: {error}") from error
     for pattern, route in settings.routes.items():
+        _check_models(pattern, route, settings.providers)
         if route.schema is not None:
             try:
                 read_schema(route.schema)
@@ -240,3 +241,22 @@ def _check_files(name: str, provider: ProviderSettings) -> None:
         read_files(provider)
     except Unusable as error:
         raise Unusable(f"providers.{name}.file: {error}") from error
+
+
+def _check_models(pattern: str, route: RouteSettings, providers: Mapping[str, ProviderSettings]) -> None:
+    """The services of the route have such a model, as far as their files say which they have."""
+    from halley.app.upstream_kinds import offered_models
+
+    one = ModelRoute(pattern, route)
+    for name in one.upstreams:
+        offered = offered_models(providers[name])
+        if offered is None or ("*" in pattern and route.model is not None):
+            continue
+        fits = (
+            any(map(ModelRoutes({pattern: route}).find, offered)) if "*" in pattern else one.there(pattern) in offered
+        )
+        if not fits:
+            known = ", ".join(sorted(offered))
+            raise Unusable(
+                f"routes.{pattern}: {name} has no model {one.there(pattern)}; the models of its file are: {known}."
+            )

@@ -1,5 +1,6 @@
 """Makes the provider of each kind of service elsewhere; a kind's modules are imported only when it is configured."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from halley.clock import Clock
@@ -39,4 +40,17 @@ def read_files(settings: ProviderSettings) -> object:
         from halley.providers.http_job.reading import read_job
 
         return read_job(settings.file)
+    return None
+
+
+def offered_models(settings: ProviderSettings) -> Collection[str] | None:
+    """The models of a service whose files name them; None: it may have any.
+
+    Raises:
+        Unusable: a file cannot be used.
+    """
+    if isinstance(settings, HttpJobSettings):
+        from halley.providers.http_job.reading import read_job
+
+        return read_job(settings.file).models.keys()
     return None

@@ -322,7 +322,7 @@ class JobProvider(SharedSlots):
         gone = self._job.gone
         if answer.status in (404, 410) or (gone is not None and matches(gone, answer.value)):
             return Look(is_gone=True)
-        if answer.status != 200:
+        if not 200 <= answer.status < 300:  # some answer 202 until the end
             if answer.status < 400:  # others are noted already
                 self._journal.note(f"It shows no state of {handle}. {answer.fault}")
             return Look(fault=answer.fault)
