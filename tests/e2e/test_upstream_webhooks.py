@@ -59,7 +59,7 @@ def test_a_run_is_followed_by_webhooks_and_polled_rarely_also_after_a_kill(back:
         (there,) = back.call("GET", "/v1/predictions", key=environment["BACK_TOKEN"])[2]["results"]
         shown = back.call("GET", f"/v1/predictions/{there['id']}", key=environment["BACK_TOKEN"])[2]
         token = shown["webhook"].rpartition("/")[2]
-        assert re.fullmatch(rf"{made['id']}-1-[\w-]{{22}}", token)
+        assert re.fullmatch(rf"{made['id']}-1-back-[\w-]{{22}}", token)
         assert token not in front.output.read_text()
         forged = token[:-1] + ("A" if token[-1] != "A" else "B")
         assert front.call("POST", f"/v1/upstreams/hooks/{forged}", {"id": there["id"]}, key=None)[0] == 404

@@ -18,7 +18,7 @@ from halley.dispatch.route_table import ModelRoute, ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
-from halley.dispatch.upstream_hooks import UpstreamHooks
+from halley.dispatch.upstream_hooks import HookPlace, UpstreamHooks
 from halley.dispatch.upstreams import RunFinder, UpstreamTarget
 from halley.egress import Egress, origin_of
 from halley.errors import HalleyError, Unusable
@@ -60,7 +60,7 @@ class Upstreams:
         self._base = base
         self._environ = environ
         self._chance = random.Random().random  # noqa: S311 - spreads polls, not a secret
-        self.hooks = UpstreamHooks(self._hook_url if base.settings.server.public_url else None)
+        self.hooks = UpstreamHooks(self._hook_url)
         self.table = ModelRoutes({})
         self.routed = RoutedProviders(base.catalog, self.table, local=local)
         self.limits = RouteLimits(self.routed.limited, base.data.store)
@@ -143,7 +143,7 @@ class Upstreams:
             answered=lambda is_answer: breaker.note(answered=is_answer),
             chance=self._chance,
             own_inputs=self._own_inputs,
-            hooks=self.hooks if sends_webhooks(self._base.settings, settings) else None,
+            open_hook=self.hooks.opener(name) if sends_webhooks(self._base.settings, settings) else None,
             public_url=link_base(self._base.settings, settings),
             streams=self._egress,
         )
@@ -154,8 +154,8 @@ class Upstreams:
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
         return _Made(settings=settings, files=files, token=token, place=UpstreamPlace(upstream, breaker, quota, record))
 
-    def _hook_url(self, prediction_id: str, attempt: int) -> str:
-        return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(prediction_id, attempt)}"
+    def _hook_url(self, place: HookPlace) -> str:
+        return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(*place)}"
 
     def _has_capacity(self, version: str) -> None:
         self.routed.on_capacity(version)

@@ -4,7 +4,7 @@
     /v1/streams/{id}-{mac}                     the event stream of a prediction, for the life of its data
     /v1/files/stream-{id}-{mac}                the same, for versions whose output is files
     /v1/files/{id}/download?expiry=&owner=&signature=    an uploaded file
-    /v1/upstreams/hooks/{id}-{attempt}-{mac}   for webhooks of a service elsewhere; grants nothing
+    /v1/upstreams/hooks/{id}-{attempt}-{provider}-{mac}    for webhooks of a service elsewhere; grants nothing
 
 Numbers are in base 36, the MAC is HMAC-SHA256 cut to 128 bits. Source: contract sections 12.1, 13.3 and 14.
 """
@@ -30,7 +30,7 @@ _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DELIVERY: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,6})-([0-9a-z]{1,8})-([A-Za-z0-9_-]{22})", re.ASCII)
 _STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
-_HOOK: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,8})-([A-Za-z0-9_-]{22})", re.ASCII)
+_HOOK: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,8})-([a-z0-9][a-z0-9_-]{0,62})-([A-Za-z0-9_-]{22})", re.ASCII)
 # a proxy may add any path in front; our links to files always contain /v1
 _DELIVERED: Final = re.compile(r"/d/([0-9a-z]{26}-[0-9a-z]{1,6}-[0-9a-z]{1,8}-[A-Za-z0-9_-]{22})(?:/|\Z)", re.ASCII)
 _FILE: Final = re.compile(r"(?:(?:/replicate)?(?:/v1)*|(?:/[^/]+)*?/v1)/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
@@ -181,21 +181,21 @@ class LinkSigner:
             raise NotFound("This stream link is not valid.")
         return match[1]
 
-    def hook_path(self, prediction_id: str, attempt: int) -> str:
-        """Make the path at which a service may send webhooks about this attempt of a prediction."""
-        text = f"{prediction_id}-{_base36(attempt)}"
+    def hook_path(self, prediction_id: str, attempt: int, provider: str) -> str:
+        """Make the path at which a provider's service may send webhooks about this attempt of a prediction."""
+        text = f"{prediction_id}-{_base36(attempt)}-{provider}"
         return f"/v1/upstreams/hooks/{text}-{self._mac('upstream hook', text)}"
 
-    def verify_hook(self, capability: str) -> tuple[str, int]:
-        """Return the prediction's id and the attempt of such a path's last part.
+    def verify_hook(self, capability: str) -> tuple[str, int, str]:
+        """Return the prediction's id, the attempt and the provider of such a path's last part.
 
         Raises:
             NotFound: forged or damaged.
         """
         match = _HOOK.fullmatch(capability)
-        if match is None or not hmac.compare_digest(match[3], self._mac("upstream hook", capability[: match.end(2)])):
+        if match is None or not hmac.compare_digest(match[4], self._mac("upstream hook", capability[: match.end(3)])):
             raise NotFound("There is no such address for webhooks.")
-        return match[1], int(match[2], 36)
+        return match[1], int(match[2], 36), match[3]
 
     def _authentic(self, capability: str) -> DeliveryRight | None:
         match = _DELIVERY.fullmatch(capability)

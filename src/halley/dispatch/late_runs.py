@@ -59,7 +59,7 @@ class LateRuns:
     def take(self, hint: UpstreamHint) -> None:
         """A webhook has come for an attempt that is over: most are for runs whose end was seen before."""
         if hint.upstream_id and len(self._named) < _MOST_NAMED:
-            self._named[hint.prediction_id] = hint.upstream_id
+            self._named[hint.place.prediction_id] = hint.upstream_id
 
     async def turn(self) -> None:
         """Wait until the next look is due, and look."""

@@ -4,7 +4,7 @@ A webhook is never a source of truth. It makes a poller ask the service at once;
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -13,17 +13,24 @@ EVENTS: Final = ("start", "output", "logs", "completed")
 NAMED: Final = 4  # ids that one address may name: a service sends one
 
 
-class UpstreamHint(msgspec.Struct, frozen=True, kw_only=True):
-    """What arrived at the address of one attempt. Its token is checked; the body may say anything."""
+class HookPlace(NamedTuple):
+    """What an address is for: an attempt may be submitted to more than one provider, which have an address each."""
 
     prediction_id: str
     attempt: int
+    provider: str
+
+
+class UpstreamHint(msgspec.Struct, frozen=True, kw_only=True):
+    """What arrived at an address. Its token is checked; the body may say anything."""
+
+    place: HookPlace
     upstream_id: str = ""  # as the body says; "" if it says none
     has_ended: bool = False  # as the body says
 
 
 class Hook:
-    """The address of one attempt for the webhooks of its service, and what has arrived there."""
+    """An address for the webhooks of one service about one attempt, and what has arrived there."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
@@ -44,7 +51,7 @@ class Hook:
         self._listeners.remove(on_hint)
 
     def take(self, hint: UpstreamHint) -> None:
-        """A hint for this attempt."""
+        """A hint for this address."""
         self.has_arrived = True
         self.says_end |= hint.has_ended
         if hint.upstream_id and hint.upstream_id not in self.named and len(self.named) < NAMED:
@@ -53,32 +60,36 @@ class Hook:
             on_hint()
 
 
+OpenHook = Callable[[str, int], Hook]
+"""Gives the address of one provider for an attempt of a prediction; the same one each time, while it is in use."""
+
+
 class UpstreamHooks:
     """The addresses of all attempts that this process submits or follows.
 
-    An address is open as long as its provider holds the `Hook`. A webhook for any other attempt goes to `on_late`: also
-    one that reaches a process without the worker that follows the run, which is polled.
+    An address is open as long as its provider holds the `Hook`. A webhook for any other one goes to `on_late`: also one
+    that reaches a process without the worker that follows the run, which is polled.
     """
 
-    def __init__(self, address: Callable[[str, int], str] | None = None) -> None:
-        """`address` makes the URL for a prediction and an attempt; None: no service can reach this server."""
-        self.address: Final = address
+    def __init__(self, address: Callable[[HookPlace], str]) -> None:
+        """`address` makes the URL."""
+        self._address = address
         self.on_late: Callable[[UpstreamHint], None] = _nothing  # called with hints for attempts that are over
-        self._open: WeakValueDictionary[tuple[str, int], Hook] = WeakValueDictionary()
+        self._open: WeakValueDictionary[HookPlace, Hook] = WeakValueDictionary()
 
-    def open(self, prediction_id: str, attempt: int) -> Hook | None:
-        """The address of this attempt; the same one each time, while anybody holds it."""
-        if self.address is None:
-            return None
-        key = (prediction_id, attempt)
-        hook = self._open.get(key)
+    def opener(self, provider: str) -> OpenHook:
+        """What gives addresses to this provider."""
+        return lambda prediction_id, attempt: self._opened(HookPlace(prediction_id, attempt, provider))
+
+    def _opened(self, place: HookPlace) -> Hook:
+        hook = self._open.get(place)
         if hook is None:
-            hook = self._open[key] = Hook(self.address(prediction_id, attempt))
+            hook = self._open[place] = Hook(self._address(place))
         return hook
 
     def receive(self, hint: UpstreamHint) -> None:
         """Something arrived at one of the addresses."""
-        hook = self._open.get((hint.prediction_id, hint.attempt))
+        hook = self._open.get(hint.place)
         if hook is None:
             self.on_late(hint)
         else:

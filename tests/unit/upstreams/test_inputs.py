@@ -9,7 +9,7 @@ import pytest
 from halley.assets.links import DeliveryLink
 from halley.assets.own_inputs import OwnFile
 from halley.dispatch.ports import Work
-from halley.dispatch.upstream_hooks import UpstreamHint, UpstreamHooks
+from halley.dispatch.upstream_hooks import HookPlace, UpstreamHint, UpstreamHooks
 from halley.errors import NotFound, OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.opening import open_provider
@@ -65,7 +65,11 @@ async def sent(
         open_provider(
             server.url,
             style,
-            links={"own_inputs": Own(data), "public_url": "https://halley.example/x", "hooks": hooks},
+            links={
+                "own_inputs": Own(data),
+                "public_url": "https://halley.example/x",
+                "open_hook": None if hooks is None else hooks.opener("back"),
+            },
             rules={"data_url_bytes": 100, "input_links": input_links},
             documents={"echo": document},
         ) as provider,
@@ -80,7 +84,7 @@ async def sent(
         )
         if hooks is not None:  # a webhook for another run shows that the service reaches this server
             await provider.submit(msgspec.structs.replace(work, prediction_id="p0", input=b"{}"))
-            hooks.receive(UpstreamHint(prediction_id="p0", attempt=1))
+            hooks.receive(UpstreamHint(place=HookPlace("p0", 1, "back")))
         await provider.submit(work)
         run = service.runs[max(service.runs)]
         return run.input, service
@@ -153,14 +157,14 @@ async def test_a_service_that_reaches_this_server_gets_links() -> None:
     found, service = await sent(given, b"x" * 400, input_links=True)
     assert found == {**given, "image": link, "more": [link, THEIRS]}
     assert not service.uploads
-    hooks = UpstreamHooks(lambda prediction_id, attempt: f"https://halley.example/{prediction_id}-{attempt}")
+    hooks = UpstreamHooks(str)
     assert (await sent({"image": OURS}, input_links=None, hooks=hooks))[0] == {"image": link}
 
 
 async def test_without_a_proof_that_it_does_files_are_sent() -> None:
     url = "data:image/png;base64,cG5n"
     assert (await sent({"image": OURS}, input_links=None))[0] == {"image": url}
-    hooks = UpstreamHooks(lambda prediction_id, attempt: f"https://halley.example/{prediction_id}-{attempt}")
+    hooks = UpstreamHooks(str)
     assert (await sent({"image": OURS}, input_links=False, hooks=hooks))[0] == {"image": url}
     found, _ = await sent({"image": OURS}, b"ends soon", input_links=True)  # no link lives long enough
     assert found["image"].startswith("data:")

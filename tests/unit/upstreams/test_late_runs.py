@@ -10,7 +10,7 @@ import pytest
 from halley.clock import SystemClock
 from halley.dispatch.late_runs import AT_ONCE, LatePlace, LateRuns
 from halley.dispatch.ports import Work
-from halley.dispatch.upstream_hooks import UpstreamHint
+from halley.dispatch.upstream_hooks import HookPlace, UpstreamHint
 from halley.dispatch.upstreams import RunFinder
 from halley.errors import ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
@@ -210,9 +210,9 @@ async def test_a_webhook_that_comes_late_names_the_run() -> None:
     world = World()
     rows = [await world.lost("a"), await world.lost("a"), await world.lost("b")]
     assert await world.look() == ["b"]
-    world.late.take(UpstreamHint(prediction_id=rows[1].id, attempt=1, upstream_id="run-2"))
-    world.late.take(UpstreamHint(prediction_id="0" * 26, attempt=1, upstream_id="run-9"))
-    world.late.take(UpstreamHint(prediction_id=rows[2].id, attempt=1))
+    world.late.take(UpstreamHint(place=HookPlace(rows[1].id, 1, "back"), upstream_id="run-2"))
+    world.late.take(UpstreamHint(place=HookPlace("0" * 26, 1, "back"), upstream_id="run-9"))
+    world.late.take(UpstreamHint(place=HookPlace(rows[2].id, 1, "back")))
     assert await world.look() == ["run-2"]
     assert [await world.how(row) for row in rows] == [None, "found", None]
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from halley.dispatch.ports import Progress
-from halley.dispatch.upstream_hooks import NAMED, UpstreamHint, UpstreamHooks
-from halley.errors import OutcomeUnknown
+from halley.dispatch.upstream_hooks import NAMED, HookPlace, UpstreamHint, UpstreamHooks
+from halley.errors import OutcomeUnknown, SubmitRefused
 from halley.providers.replicate.profiles import PROFILES
 from halley.providers.replicate.provider import ReplicateProvider
 from halley.providers.services.rhythm import PollRules
@@ -29,8 +29,8 @@ SLOW = PollRules(first_seconds=30, changed_seconds=0.01, longest_seconds=30, per
 LOST = ServiceFault(acts=True, cut="answer")
 
 
-def address(prediction_id: str, attempt: int) -> str:
-    return f"https://halley.example/v1/upstreams/hooks/{prediction_id}-{attempt}-secret"
+def address(prediction_id: str, attempt: int, provider: str = "back") -> str:
+    return f"https://halley.example/v1/upstreams/hooks/{prediction_id}-{attempt}-{provider}-{'secret' * 4:.22}"
 
 
 class World:
@@ -45,17 +45,25 @@ class World:
     def polls(self) -> int:
         return sum(kind_of(one) == "read" for one in self.service.asked)
 
-    def tell(self, prediction_id: str = "p1", upstream_id: str = "", *, attempt: int = 1, over: bool = False) -> None:
+    def tell(
+        self,
+        prediction_id: str = "p1",
+        upstream_id: str = "",
+        *,
+        attempt: int = 1,
+        provider: str = "back",
+        over: bool = False,
+    ) -> None:
         """A webhook with a valid token arrives."""
         self.hooks.receive(
-            UpstreamHint(prediction_id=prediction_id, attempt=attempt, upstream_id=upstream_id, has_ended=over)
+            UpstreamHint(place=HookPlace(prediction_id, attempt, provider), upstream_id=upstream_id, has_ended=over)
         )
 
 
 @asynccontextmanager
 async def world(style: Style = "replicate", *, poll: PollRules = SLOW, **more: Any) -> AsyncIterator[World]:
     service = FakeService({"test/echo": echo, "test/wait": wait}, style=style)
-    hooks = UpstreamHooks(address)
+    hooks = UpstreamHooks(lambda place: address(*place))
     profile = msgspec.structs.replace(
         PROFILES[style], poll=poll, needs_version=False, settle_seconds=more.pop("settle_seconds", 0.0)
     )
@@ -63,7 +71,7 @@ async def world(style: Style = "replicate", *, poll: PollRules = SLOW, **more: A
     async with (
         serve(service) as server,
         open_provider(
-            server.url, style, rules={"profile": profile, **more}, links={"hooks": hooks}, held=held
+            server.url, style, rules={"profile": profile, **more}, links={"open_hook": hooks.opener("back")}, held=held
         ) as provider,
     ):
         yield World(provider, service, hooks)
@@ -156,6 +164,7 @@ async def test_hints_before_the_follower_count_and_those_for_others_do_not() -> 
     async with world() as here:
         handle = await here.provider.submit(work_of("wait", "abc", "p1"))
         here.tell("p1", handle, attempt=2)
+        here.tell("p1", handle, provider="other")
         here.tell("p2", handle)
         following = asyncio.ensure_future(here.provider.follow(handle, lambda _: None))
         await asyncio.sleep(0.05)
@@ -177,8 +186,7 @@ async def test_after_the_end_nothing_is_kept_of_an_address() -> None:
         handle = await here.provider.submit(work_of("echo", "abc", "p1"))
         for number in range(100):
             here.tell(upstream_id=f"r{number}")
-        hook = here.hooks.open("p1", 1)
-        assert hook is not None
+        hook = here.hooks.opener("back")("p1", 1)
         assert len(hook.named) == NAMED
         del hook
         await here.provider.follow(handle, lambda _: None)
@@ -193,7 +201,7 @@ async def test_without_arrivals_the_rhythm_stays_that_of_polls() -> None:
             handle = await here.provider.submit(work_of("echo", "abc", f"p{number}"))
             outcome = await here.provider.follow(handle, lambda _: None)
             assert outcome.status == "succeeded"
-        hook = here.hooks.open("p9", 1)
+        hook = here.hooks.opener("back")("p9", 1)
         assert not here.provider._hooks.are_enough(hook)
 
 
@@ -261,3 +269,21 @@ async def test_a_run_is_found_by_its_webhook_also_after_the_public_url_has_chang
             ).webhook = f"https://old.example{address(prediction_id, 1)[22:]}"
         handle = await here.provider.adopt(work_of("echo", "abc", "p1"), None)
         assert handle == next(iter(here.service.runs))
+
+
+async def test_a_run_of_the_same_prediction_at_another_provider_is_not_taken_for_sure() -> None:
+    async with world() as here:
+        here.service.begin("test/echo", {"text": "abc"}).webhook = address("p1", 1, "other")
+        here.service.begin("test/echo", {"text": "abc"}).webhook = address("p1", 1)
+        handle = await here.provider.adopt(work_of("echo", "abc", "p1"), None)
+        assert here.service.runs[handle or ""].webhook == address("p1", 1)
+
+
+async def test_what_is_refused_also_without_a_webhook_leaves_them_on() -> None:
+    refusal = says(422, {"detail": "input.webhook is not a member"})
+    async with world("replicate", poll=FAST) as here:
+        here.service.plan("create", refusal, refusal)
+        with pytest.raises(SubmitRefused):
+            await here.provider.submit(work_of("echo", "x", "p1"))
+        await here.provider.submit(work_of("echo", "x", "p2"))
+        assert ["webhook" in one for one in here.creates] == [True, False, True]

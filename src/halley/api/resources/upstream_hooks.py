@@ -7,7 +7,7 @@ import msgspec
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response
 from halley.api.resources.bodies import read_body
-from halley.dispatch.upstream_hooks import UpstreamHint
+from halley.dispatch.upstream_hooks import HookPlace, UpstreamHint
 
 BODY_LIMIT_BYTES: Final = 4 * 2**20  # a larger one is refused, and its run is found by the next poll
 _HOLDER: Final = "webhooks of services"  # bodies of all of them count together, as those of one key
@@ -27,13 +27,11 @@ _read: Final = msgspec.json.Decoder(_Body).decode
 
 async def receive(call: Call, parts: ApiContext) -> Response:
     """The address is checked before the body is read. The answer is the same whether anything waits for it or not."""
-    prediction_id, attempt = parts.links.verify_hook(call.params[0])
+    place = HookPlace(*parts.links.verify_hook(call.params[0]))
     held = call.held_body = parts.bodies.hold(_HOLDER)
     body = await read_body(call, held, min(BODY_LIMIT_BYTES, parts.limits.json_body_bytes))
     upstream_id, has_ended = _said(body)
-    parts.upstreams.receive_hint(
-        UpstreamHint(prediction_id=prediction_id, attempt=attempt, upstream_id=upstream_id, has_ended=has_ended)
-    )
+    parts.upstreams.receive_hint(UpstreamHint(place=place, upstream_id=upstream_id, has_ended=has_ended))
     return Response(status=204)
 
 

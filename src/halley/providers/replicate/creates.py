@@ -99,7 +99,10 @@ class Creates:
             answer = await self._post(create)
             if answer.verdict is not SubmitVerdict.REFUSED or not refuses_webhook(answer.text):
                 return answer
-            self._hooks.refuse(answer.text)
+            without = await self._post(msgspec.structs.replace(create, webhook=None))
+            if without.verdict in (SubmitVerdict.SUBMITTED, SubmitVerdict.UNKNOWN):
+                self._hooks.refuse(answer.text)  # else it may have refused something else of that name
+            return without
         return await self._post(msgspec.structs.replace(create, webhook=None))
 
     async def _post(self, create: Create) -> SubmitAnswer:

@@ -11,7 +11,7 @@ from halley.providers.services.outputs import is_url
 _REDACTED: Final = "[REDACTED]"
 _HIDDEN: Final = "hidden"
 # the address may begin as `server.public_url` was then
-_HOOK: Final = re.compile(r"/upstreams/hooks/([0-9a-z]+)-[0-9a-z]+-[\w-]+", re.ASCII)
+_HOOK: Final = re.compile(r"/upstreams/hooks/([0-9a-z]+)-[0-9a-z]+-([\w-]+)-[\w-]{22}(?!\S)", re.ASCII)
 
 
 class Likeness(Enum):
@@ -27,9 +27,10 @@ def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Like
 
     A service may show an input with defaults, without secrets, with other links to files, or not at all.
     """
-    owner = _owner(row)
-    if owner is not None:
-        return Likeness.SURE if owner == create.prediction_id else Likeness.NONE
+    if has_our_webhook(create, row):
+        return Likeness.SURE
+    if (place := _place(row.get("webhook"))) is not None and place[0] != create.prediction_id:
+        return Likeness.NONE
     model, version, theirs = row.get("model"), row.get("version"), row.get("input")
     if isinstance(model, str) and model.lower() != create.model.lower():
         return Likeness.NONE
@@ -44,15 +45,15 @@ def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Like
 
 
 def has_our_webhook(create: Create, row: dict[str, Any]) -> bool:
-    """Whether the row shows an address for webhooks about this prediction, which no other create has."""
-    return _owner(row) == create.prediction_id
+    """Whether the row shows an address for webhooks about this prediction, which no create to another provider has."""
+    place, ours = _place(row.get("webhook")), _place(create.webhook)
+    return place is not None and place == (ours or (create.prediction_id, place[1]))
 
 
-def _owner(row: dict[str, Any]) -> str | None:
-    """The prediction whose address for webhooks the row shows; None if it shows none of a Halley."""
-    webhook = row.get("webhook")
+def _place(webhook: object) -> tuple[str, str] | None:
+    """The prediction and the provider of an address for webhooks; None if it is none of a Halley."""
     found = _HOOK.search(webhook) if isinstance(webhook, str) else None
-    return None if found is None else found[1]
+    return None if found is None else (found[1], found[2])
 
 
 def _could_be(mine: Any, theirs: Any) -> bool:

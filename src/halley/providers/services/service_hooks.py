@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from halley.dispatch.ports import Work
-from halley.dispatch.upstream_hooks import Hook, UpstreamHooks
+from halley.dispatch.upstream_hooks import Hook, OpenHook
 from halley.providers.services.journal import Journal
 
 _log: Final = logging.getLogger(__name__)
@@ -20,9 +20,9 @@ class ServiceHooks:
     They may never arrive: a firewall, a wrong `server.public_url`, a body that is too large.
     """
 
-    def __init__(self, hooks: UpstreamHooks | None, journal: Journal) -> None:
+    def __init__(self, open_hook: OpenHook | None, journal: Journal) -> None:
         """None: the service cannot reach this server, or has no webhooks."""
-        self._hooks = hooks
+        self._open = open_hook
         self._journal = journal
         self._missed = 0
         self.arrive = False  # the last ones have arrived
@@ -30,9 +30,10 @@ class ServiceHooks:
 
     def open(self, work: Work) -> Hook | None:
         """The address for the create of this work, if there is one."""
-        hook = None if self._hooks is None else self._hooks.open(work.prediction_id, work.attempt)
-        if hook is not None:
-            hook.listen(self._note_arrival)
+        if self._open is None:
+            return None
+        hook = self._open(work.prediction_id, work.attempt)
+        hook.listen(self._note_arrival)
         return hook
 
     def are_enough(self, hook: Hook | None) -> bool:
@@ -55,11 +56,11 @@ class ServiceHooks:
     @property
     def are_refused(self) -> bool:
         """Whether the service takes no address of ours."""
-        return self._hooks is None
+        return self._open is None
 
     def refuse(self, text: str) -> None:
         """The service does not take our address: send none any more."""
-        self._hooks = None
+        self._open = None
         self.arrive = False
         self._journal.note(f"It refuses webhooks to this server, so its runs are only polled. {text}")
         _log.warning("a service refuses webhooks to this server, so its runs are only polled")
