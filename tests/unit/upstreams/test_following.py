@@ -278,6 +278,16 @@ async def test_an_answer_without_a_state_is_shown_to_operators() -> None:
         assert fault.text.startswith(f"It shows no state of {handle}. It answered 200")
 
 
+async def test_a_word_that_does_not_exist_is_shown_to_operators_once() -> None:
+    stages = [Stage(status=word) for word in ("queued", "SUCCESS", "SUCCESS", "processing")]
+    service = FakeService({"test/echo": script(*stages, ends("x"))})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        handle = await provider.submit(work_of("echo", "a", "p1"))
+        await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        [fault] = provider.report().faults
+        assert fault.text == f"It shows the status 'SUCCESS' of {handle}, which does not exist."
+
+
 async def test_an_envelope_is_opened() -> None:
     said, outcome, _ = await followed(Stage(status="processing"), ends("x"), style="cometapi")
     assert (outcome.status, outputs(said)) == ("succeeded", ["x"])

@@ -12,6 +12,7 @@ from halley.errors import SubmitRefused
 from halley.providers.replicate.api import UpstreamApi, model_path
 from halley.providers.services.answers import Body
 
+_DESCRIPTION_CHARS: Final = 10_000
 KEPT_SECONDS: Final = 300.0  # for which version a model is run by
 _ID: Final = re.compile(r"[0-9a-f]{64}")  # others hide it: `hidden`, `dp-` with digits
 
@@ -66,7 +67,7 @@ def _newest(model: str, body: Body) -> UpstreamModel:
         model=model,
         version=version if isinstance(version, str) and _ID.fullmatch(version) else None,
         openapi_schema=_document(latest),
-        description=description if isinstance(description, str) and description else None,
+        description=description[:_DESCRIPTION_CHARS] if isinstance(description, str) and description else None,
     )
 
 

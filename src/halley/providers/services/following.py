@@ -43,6 +43,7 @@ class RunFollowing:
         self._journal = journal
         self._log_chars = 0
         self._late = 0
+        self._word: str | None = None
 
     async def until_end(self, watch: Watch, first: SeenRun | None = None) -> Outcome:
         """Report until the run ends. `first`: how the answer to the create showed it; if that is its end, it is not
@@ -68,6 +69,9 @@ class RunFollowing:
             self._poller.trouble(watch)
             return None
         run = look.run
+        if run.unknown is not None and run.unknown != self._word:
+            self._journal.note(f"It shows the status {run.unknown!r} of {self._handle}, which does not exist.")
+        self._word = run.unknown
         has_changed = await self._report(run)
         if run.state != "open":
             watch.relies_on_hints = _never  # no webhook will come

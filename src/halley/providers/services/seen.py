@@ -16,6 +16,7 @@ _ENDS: Final[dict[str, State]] = {
     "cancelled": "canceled",
     "aborted": "canceled",
 }
+_CONTINUES: Final = frozenset({"starting", "processing", "queued"})  # others that are no end continue, too
 _OWN_TIMES: Final = frozenset({"predict_time", "total_time"})  # those of the end are our own
 
 
@@ -31,6 +32,7 @@ class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
     is_removed: bool = False  # its data was removed there
     stream: str | None = None  # the URL of its event stream
     is_large: bool = False  # it takes long to look through its output
+    unknown: str | None = None  # a status word that does not exist
 
     @property
     def is_late(self) -> bool:
@@ -47,8 +49,10 @@ def read_run(body: Body | None, handle: str) -> SeenRun | None:
     metrics = body.get("metrics")
     metrics = metrics if isinstance(metrics, dict) else {}
     logs = body.get("logs")
+    lower = word.strip().lower()
     return SeenRun(
-        state=_ENDS.get(word.strip().lower(), "open"),
+        state=_ENDS.get(lower, "open"),
+        unknown=None if lower in _ENDS or lower in _CONTINUES else plain(word),
         output=body.get("output"),
         logs=logs if isinstance(logs, str) else "",
         error=_error(body.get("error")),
