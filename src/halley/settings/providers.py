@@ -96,7 +96,14 @@ class CogSettings(ProviderSettings, frozen=True, kw_only=True):
     urls: tuple[str, ...] = ()  # of several
     concurrency: Positive = 1  # runs at once at each of them
     data_url_bytes: Positive = 16 * MIB  # the largest input file: it is sent inside the request
+    input_links: bool = False  # they read our files at server.public_url
     rerun_lost: bool = False  # a run whose end was lost is sent again
+
+    def takes_input_links(self) -> bool | None:
+        return self.input_links
+
+    def needs_public_url(self) -> Iterable[str]:
+        return ("input_links",) if self.input_links else ()
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
         alone = () if self.url is None else (("url", self.url),)

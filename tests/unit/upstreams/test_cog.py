@@ -15,6 +15,7 @@ from halley.dispatch.ports import LogText, Outcome, OutputPart, Progress, Work
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.cog import pool
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
 from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
@@ -138,6 +139,36 @@ async def test_nobody_asks_for_the_health_while_nothing_runs():
         count = len(server.asked)
         await asyncio.sleep(0.1)
         assert len(server.asked) == count
+
+
+async def test_a_server_that_runs_something_is_not_asked(monkeypatch: pytest.MonkeyPatch):
+    """One of Cog 0.9 would not answer."""
+    monkeypatch.setattr(pool, "FRESH_SECONDS", 0.0)
+    server = cog(wait, "old", slots=2)
+    async with one(server) as provider:
+        handle = await begun(provider)
+        await asyncio.sleep(0.02)
+        count = len(server.asked)
+        provider.request_capacity("v")
+        await asyncio.sleep(0.05)
+        assert len(server.asked) == count
+        provider.cancel(handle)
+        await followed(provider, handle)
+
+
+async def test_a_server_that_only_refuses_is_asked_for_its_health():
+    """A coglet whose model has crashed says for ever that it is full."""
+    server = cog(wait)
+    async with one(server) as provider:
+        await loaded(provider)
+        assert provider.take_slot("v")
+        server.refusals, server.word = 1000, "UNHEALTHY"
+        with pytest.raises(ProviderBusy):
+            await provider.submit(work())
+        async with asyncio.timeout(20):
+            while "UNHEALTHY" not in provider.report().waits_for:
+                await asyncio.sleep(0.005)
+        assert [address.why for address in provider.report().addresses] == ["Its health is UNHEALTHY."]
 
 
 async def test_what_is_no_cog_server_opens_the_breaker():
@@ -319,6 +350,29 @@ async def test_files_in_an_output_are_stored(tmp_path: Path):
     links = OutputLinks(fetch=None, limit_bytes=100, deadline_seconds=1)  # type: ignore[arg-type]
     path = await links.fetch(msgspec.json.decode(part.value), 0, tmp_path)
     assert (path.read_bytes(), path.suffix) == (b"hello", ".txt")
+
+
+async def test_a_file_that_is_too_large_for_the_request_is_refused():
+    async with one(cog(echo, "bare"), rules={"data_url_bytes": 10}) as provider:
+        await loaded(provider)
+        assert provider.take_slot("v")
+        with pytest.raises(SubmitRefused, match=r"input\.file: the file has 5 bytes"):
+            await provider.submit(work(given=msgspec.json.encode({"text": "a", "file": FILE})))
+
+
+@pytest.mark.parametrize("line", ["stream", "coglet"])
+async def test_a_large_output_arrives_whole(line: Line):
+    large = "data:application/octet-stream;base64," + "QUJD" * 500_000
+
+    async def write(run: Running) -> Any:
+        run.yields(large)
+        return list(run.output)
+
+    output = {"type": "array", "items": {"type": "string", "format": "uri"}, "x-cog-array-type": "iterator"}
+    async with one(cog(write, line, output)) as provider:
+        said, outcome = await followed(provider, await begun(provider))
+    assert (outputs(said) == [large], outcome.status) == (True, "succeeded")
+    assert [part.links for part in said if isinstance(part, OutputPart)] == [((),)]
 
 
 async def test_text_that_only_looks_like_a_file_stays_text():

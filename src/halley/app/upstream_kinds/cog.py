@@ -4,6 +4,7 @@ from halley.clock import Clock
 from halley.egress import OriginClient
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider, CogRules
+from halley.providers.cog.server import ASK_SECONDS
 from halley.providers.services.links import UpstreamLinks
 from halley.settings import CogSettings
 
@@ -17,6 +18,8 @@ def make_cog(settings: CogSettings, token: str | None, links: UpstreamLinks, clo
             concurrency=settings.concurrency,
             max_in_flight=settings.max_in_flight,
             data_url_bytes=settings.data_url_bytes,
+            input_links=settings.input_links,
+            ask_seconds=min(settings.timeout_seconds, ASK_SECONDS),
             exchange=ExchangeRules(rerun_lost=settings.rerun_lost),
         ),
         links,

@@ -6,13 +6,15 @@ for by `CogServer.look`, where the server's line allows it.
 """
 
 import asyncio
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
 import msgspec
+from anyio import to_thread
 
 from halley.clock import Clock
-from halley.dispatch.ports import Outcome
+from halley.dispatch.ports import Outcome, Progress
 from halley.dispatch.upstreams import Answered
 from halley.egress import OpenAnswer
 from halley.egress.errors import FetchFailed, NotSent, TooLarge
@@ -21,6 +23,7 @@ from halley.providers.cog.report import end_in, is_known, is_unsent, with_time
 from halley.providers.cog.run import CogRun
 from halley.providers.cog.server import ANSWER_LIMIT_BYTES, LOOK, CogServer, Unreachable
 from halley.providers.cog.sse import read_events
+from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
 from halley.providers.services.seen import SeenRun, read_run
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
@@ -83,7 +86,7 @@ class CogExchange:
             while result is _Word.JOINED:
                 result = await self._joined()
             if isinstance(result, SeenRun):
-                self._ended(result)
+                await self._ended(result)
                 return
             if not self._is_sent_again(result):
                 return
@@ -117,10 +120,14 @@ class CogExchange:
             canceled if self._run.is_canceled else Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
         )
 
-    def _ended(self, seen: SeenRun) -> None:
+    async def _ended(self, seen: SeenRun) -> None:
         self._run.begin()
-        self._run.say(self._run.report.of_state(seen))
+        await self._say(self._run.report.of_state(seen), is_large=seen.is_large)
         self._run.end(self._run.report.outcome(seen))
+
+    async def _say(self, parts: Iterator[Progress], *, is_large: bool) -> None:
+        """Report these parts; those of a large output are made in a thread."""
+        self._run.say(await to_thread.run_sync(list, parts) if is_large else parts)
 
     async def _sent(self, content: bytes) -> _Result:
         """Send it once; while its answer does not come, look at the run."""
@@ -164,7 +171,7 @@ class CogExchange:
                 raise FetchFailed(f"The event stream ended with an event {event.name!r}.")
             if event.name != "start":
                 self._run.begin()
-            self._run.say(self._run.report.of_event(event))
+            await self._say(self._run.report.of_event(event), is_large=event.is_large)
         raise FetchFailed("The event stream ended before the run.")
 
     def _checked(self, seen: SeenRun) -> "SeenRun | SubmitAnswer":
@@ -179,6 +186,7 @@ class CogExchange:
         """The verdict on a complete answer. A Cog server refuses with these, and begins nothing."""
         seen, text = read_run(answer.body, self._run.id), answer.fault
         if answer.status == 200 and seen is not None and seen.state != "open":
+            seen = msgspec.structs.replace(seen, is_large=is_large(answer.response))
             return self._checked(with_time(seen, answer.body))
         if answer.status == 202 and seen is not None:
             return _Word.JOINED

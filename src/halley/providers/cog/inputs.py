@@ -18,7 +18,7 @@ async def run_content(work: Work, inputs: SentInputs) -> bytes:
     Raises:
         SubmitRefused: a file is removed, or too large for the request.
     """
-    given = await inputs.prepared(work, may_upload=False)
+    given = await inputs.prepared(work, may_upload=True)
     if _NULL in given:
         members: dict[str, Any] = msgspec.json.decode(given)
         kept = {name: value for name, value in members.items() if value is not None}

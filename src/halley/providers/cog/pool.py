@@ -66,6 +66,11 @@ class ServerPool:
             server.checked_at = None
         self.ensure()
 
+    async def refresh(self) -> None:
+        """Ask those whose state is old or bad, now."""
+        await asyncio.gather(*(server.check() for server in self._due()))
+        self._on_change()
+
     async def close(self) -> None:
         """Ask nothing more."""
         if self._loop is not None:
@@ -80,12 +85,13 @@ class ServerPool:
         return is_full, server.running / server.slots, self.servers.index(server)
 
     def _due(self) -> list[CogServer]:
-        now = self._clock.monotonic()
-        return [
-            server
-            for server in self.servers
-            if not server.health.serves or server.checked_at is None or now - server.checked_at >= FRESH_SECONDS
-        ]
+        return [server for server in self.servers if self._is_due(server)]
+
+    def _is_due(self, server: CogServer) -> bool:
+        if server.checked_at is None or not server.health.serves:
+            return True
+        # a server of Cog 0.9 answers nothing while it runs something
+        return not server.running and self._clock.monotonic() - server.checked_at >= FRESH_SECONDS
 
     async def _checking(self) -> None:
         pause = FIRST_PAUSE_SECONDS

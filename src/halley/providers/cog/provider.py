@@ -20,7 +20,7 @@ from halley.providers.cog.inputs import run_content
 from halley.providers.cog.pool import ServerPool
 from halley.providers.cog.report import RunReport
 from halley.providers.cog.run import CogRun
-from halley.providers.cog.server import CogServer, Unreachable
+from halley.providers.cog.server import ASK_SECONDS, CogServer, Unreachable
 from halley.providers.services.api import Answer
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.inputs import SentInputs
@@ -46,6 +46,8 @@ class CogRules(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 1  # of each server
     max_in_flight: int = 20
     data_url_bytes: int = 16 * 2**20
+    input_links: bool = False  # the servers read our files at our public URL
+    ask_seconds: float = ASK_SECONDS  # for a short question
     cancel_grace_seconds: float = GRACE_SECONDS
     exchange: ExchangeRules = ExchangeRules()
     limits: Mapping[str, int] = {}  # runs at once of single versions
@@ -63,7 +65,10 @@ class CogProvider(SharedSlots):
         super().__init__(0, fault_of=self._fault_of, limits=rules.limits)  # none before a server is known to be well
         self._links = links
         self._clock = clock
-        servers = [CogServer(one, token=rules.token, slots=rules.concurrency, clock=clock) for one in origins]
+        servers = [
+            CogServer(one, token=rules.token, slots=rules.concurrency, ask_seconds=rules.ask_seconds, clock=clock)
+            for one in origins
+        ]
         self._pool = ServerPool(
             servers, clock=clock, answered=links.answered, is_wanted=self._is_wanted, on_change=self._health_changed
         )
@@ -71,7 +76,11 @@ class CogProvider(SharedSlots):
         self._tasks: set[asyncio.Task[None]] = set()
         self._unknown = 0
         self._inputs = SentInputs(
-            None, own=links.own_inputs, document_of=links.document_of, data_url_bytes=rules.data_url_bytes
+            None,
+            own=links.own_inputs,
+            document_of=links.document_of,
+            data_url_bytes=rules.data_url_bytes,
+            public_url=lambda: links.public_url if rules.input_links else None,
         )
         self._cancels = UpstreamCancels(
             self._ask_cancel, ServicePace(clock), clock, grace_seconds=rules.cancel_grace_seconds
@@ -138,9 +147,7 @@ class CogProvider(SharedSlots):
         if target.version is not None:
             return None
         servers = self._pool.servers
-        if not any(server.health.serves for server in servers):
-            await asyncio.gather(*(server.check() for server in servers))
-            self._health_changed()
+        await self._pool.refresh()
         well = [server for server in servers if server.health.serves]
         if not well:
             raise ProviderBusy(self._pool.why)

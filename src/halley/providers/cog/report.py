@@ -65,7 +65,8 @@ class RunReport:
 
 def end_in(event: StreamEvent, run_id: str) -> SeenRun | None:
     """The end of the run, if the event is that."""
-    return read_run(event.data, run_id) if event.name == "completed" else None
+    seen = read_run(event.data, run_id) if event.name == "completed" else None
+    return None if seen is None else msgspec.structs.replace(seen, is_large=event.is_large)
 
 
 def with_time(seen: SeenRun, body: Body | None) -> SeenRun:

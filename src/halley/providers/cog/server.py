@@ -24,7 +24,9 @@ _LABEL_CHARS: Final = 8
 class CogServer:
     """`slots` is how many runs it does at once."""
 
-    def __init__(self, origin: OriginClient, *, token: str | None, slots: int, clock: Clock) -> None:
+    def __init__(
+        self, origin: OriginClient, *, token: str | None, slots: int, ask_seconds: float, clock: Clock
+    ) -> None:
         self.url: Final = origin.url("")
         self.slots: Final = slots
         self.label: Final = hashlib.sha256(self.url.encode()).hexdigest()[:_LABEL_CHARS]
@@ -35,6 +37,7 @@ class CogServer:
         self.checked_at: float | None = None
         self.running = 0  # runs of ours
         self.refused_at: float | None = None  # when it said last that all its slots are taken
+        self._ask_seconds = ask_seconds
         self._clock = clock
         self.use_token(token)
 
@@ -88,7 +91,7 @@ class CogServer:
             headers=[("accept", "application/json"), *self._kind(content)],
             content=content,
             limit_bytes=ANSWER_LIMIT_BYTES,
-            deadline_seconds=ASK_SECONDS,
+            deadline_seconds=self._ask_seconds,
         )
         return await self.read(response)
 

@@ -1,46 +1,46 @@
 """Reads an event stream. Source: HTML Living Standard, 9.2.6, as far as Cog uses it."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from halley.egress.errors import FetchFailed, TooLarge
+from halley.egress import EgressResponse
+from halley.egress.errors import TooLarge
+from halley.providers.services.answers import Body, is_large, read_object
 
 _CONTENT: Final = b"data"
 
 
 class StreamEvent(msgspec.Struct, frozen=True):
-    """One event. `data` is a JSON object, {} if it is anything else."""
+    """One event. `data` is a JSON object, {} if it is anything else; `is_large`: it takes long to look through it."""
 
     name: str
-    data: dict[str, Any]
+    data: Body
+    is_large: bool = False
 
 
 async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[StreamEvent]:
     """The events of a stream, until it ends.
 
     Raises:
-        TooLarge: one of them is longer than `limit_bytes`.
+        TooLarge: one of them is longer than `limit_bytes`, or has too many values.
     """
-    held, half = bytearray(), b""
-    async for part in chunks:
-        chunk = half + part
-        half = b"\r" if chunk.endswith(b"\r") else b""  # the rest of a line's end may come with the next chunk
-        chunk = chunk.removesuffix(b"\r")
-        seen = max(len(held) - 1, 0)
+    held = bytearray()
+    async for chunk in chunks:
+        seen = max(len(held) - 3, 0)
         held += chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
         while (end := held.find(b"\n\n", seen)) >= 0:
             block = bytes(held[:end])
             del held[: end + 2]
             seen = 0
-            if (event := _read(block)) is not None:
+            if (event := await _read(block)) is not None:
                 yield event
         if len(held) > limit_bytes:
             raise TooLarge(f"An event is larger than the limit of {limit_bytes} bytes.")
 
 
-def _read(block: bytes) -> StreamEvent | None:
+async def _read(block: bytes) -> StreamEvent | None:
     name, data = b"message", []
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")
@@ -51,8 +51,6 @@ def _read(block: bytes) -> StreamEvent | None:
             data.append(value)
     if not data:
         return None  # a comment that keeps the connection
-    try:
-        found = msgspec.json.decode(b"\n".join(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FetchFailed("An event of the stream is no JSON.") from error
-    return StreamEvent(name.decode("utf-8", "replace"), found if isinstance(found, dict) else {})
+    content = EgressResponse(status=200, headers={}, body=b"\n".join(data))
+    found: Body = await read_object(content, has_envelope=False) or {}
+    return StreamEvent(name.decode("utf-8", "replace"), found, is_large(content))
