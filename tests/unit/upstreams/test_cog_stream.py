@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from halley.egress.errors import TooLarge
-from halley.providers.cog.sse import Event, read_events
+from halley.providers.cog.sse import StreamEvent, read_events
 
 pytestmark = pytest.mark.anyio
 
 STREAM = b': hello\n\nevent: log\ndata: {"a": 1}\n\nevent: output\ndata: {"b":\ndata: 2}\n\n: bye\n\n'
-EVENTS = [Event("log", {"a": 1}), Event("output", {"b": 2})]
+EVENTS = [StreamEvent("log", {"a": 1}), StreamEvent("output", {"b": 2})]
 
 
 async def chunks(data: bytes, size: int) -> AsyncIterator[bytes]:

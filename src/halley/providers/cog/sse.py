@@ -26,9 +26,12 @@ async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIt
     Raises:
         TooLarge: one of them is longer than `limit_bytes`, or has too many values.
     """
-    held = bytearray()
-    async for chunk in chunks:
-        seen = max(len(held) - 3, 0)
+    held, half = bytearray(), b""
+    async for part in chunks:
+        chunk = half + part
+        half = b"\r" if chunk.endswith(b"\r") else b""  # the rest of a line's end may come with the next chunk
+        chunk = chunk.removesuffix(b"\r")
+        seen = max(len(held) - 1, 0)
         held += chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
         while (end := held.find(b"\n\n", seen)) >= 0:
             block = bytes(held[:end])
