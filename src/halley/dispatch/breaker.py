@@ -51,8 +51,13 @@ class Breaker:
     @property
     def is_shaky(self) -> bool:
         """Whether it failed a moment ago: then another provider is preferred."""
-        now = self._clock.elapsed()
-        return now < self._avoid_until or (self._failed_at is not None and now - self._failed_at < FIRST_PAUSE_SECONDS)
+        return self._clock.elapsed() < self.shaky_until
+
+    @property
+    def shaky_until(self) -> float:
+        """Until when it is, in elapsed time: of several ones, that which failed longest ago is preferred."""
+        failed = 0.0 if self._failed_at is None else self._failed_at + FIRST_PAUSE_SECONDS
+        return max(failed, self._avoid_until)
 
     def may_begin(self) -> bool:
         """Whether a run may begin there now. Changes nothing."""

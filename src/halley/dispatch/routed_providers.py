@@ -112,20 +112,20 @@ class RoutedProviders:
         """The providers that may take the next run of a version, the preferred one first."""
         turns = self.turns(version)
         found: list[HeldSlot] = []
-        shaky: list[HeldSlot] = []
+        shaky: list[tuple[float, HeldSlot]] = []
         for verdict in self.verdicts(version):
             slot = self._slot_at(verdict.provider) if verdict.takes else None
             if slot is None:
                 continue
             if (place := self.places.get(slot.name)) is not None and place.breaker.is_shaky:
-                shaky.append(slot)
+                shaky.append((place.breaker.shaky_until, slot))
             elif turns is None:
                 yield slot
             else:
                 found.append(slot)
         if turns is not None:
             yield from _in_turn(turns, found)
-        yield from shaky
+        yield from (slot for _, slot in sorted(shaky, key=_until))
 
     def _slot_at(self, name: str) -> HeldSlot | None:
         place = self.places.get(name)
@@ -283,6 +283,10 @@ class RoutedProviders:
         if route is not None:
             return route.upstreams
         return (runnable.version.provider,) if runnable.version.provider in self.places else ()
+
+
+def _until(shaky: tuple[float, HeldSlot]) -> float:
+    return shaky[0]
 
 
 def _in_turn(turns: WeightedTurns, slots: list[HeldSlot]) -> list[HeldSlot]:

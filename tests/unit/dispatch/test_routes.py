@@ -356,6 +356,18 @@ def test_retries_are_a_share_of_what_was_accepted() -> None:
     assert budget.why_not() is not None, "a long time saves no more than the bucket holds"
 
 
+def test_of_services_that_failed_a_moment_ago_the_first_to_fail_is_tried_first() -> None:
+    here = weighted(a=1, b=1)
+    here.breaker.avoid()
+    assert here.take() == "b"
+    here.clock.advance(1.0)
+    here.routed.places["b"].breaker.avoid()
+    assert {here.take() for _ in range(3)} == {"a"}
+    here.clock.advance(1.0)
+    here.breaker.avoid()
+    assert {here.take() for _ in range(3)} == {"b"}
+
+
 def test_what_was_not_asked_costs_no_retry() -> None:
     clock = FakeClock()
     record = SubmitRecord(clock, Breaker(clock), retry_share=0.0)

@@ -206,7 +206,7 @@ class CogProvider(SharedSlots):
             SubmitRefused, ProviderBusy, OutcomeUnknown: see `dispatch.ports.Provider.submit`.
         """
         content = await run_content(work, self._inputs)
-        text = self._pool.why or "All slots of its servers are taken."
+        text, was_asked = self._pool.why or "All slots of its servers are taken.", False
         for pause in BUSY_PAUSES_SECONDS:
             server = only or self._pool.best()
             if server is None:
@@ -222,7 +222,7 @@ class CogProvider(SharedSlots):
             if answer.verdict is SubmitVerdict.SUBMITTED:
                 return run.handle
             self._forget(run)
-            text = server.journal.for_callers(answer.text)
+            text, was_asked = server.journal.for_callers(answer.text), True
             if answer.verdict is SubmitVerdict.REFUSED:
                 raise SubmitRefused(text)
             if answer.verdict is SubmitVerdict.UNKNOWN:
@@ -231,7 +231,7 @@ class CogProvider(SharedSlots):
             self._health_changed()
             await self._clock.sleep(pause)
         self._pool.doubt()
-        raise ProviderBusy(text, retry_after_seconds=1)
+        raise ProviderBusy(text, retry_after_seconds=1, was_asked=was_asked)
 
     async def _runs_there(self, server: CogServer, run_id: str) -> bool:
         """Whether the server runs it now.
