@@ -124,10 +124,12 @@ async def test_a_refusal_is_final_and_a_full_service_is_not(style: Style, name: 
     fault, kind = NOT_BEGUN[name]
     async with world(style) as here:
         here.service.plan("create", fault)
-        with pytest.raises(kind):
+        with pytest.raises(kind) as refused:
             await here.provider.submit(work())
         assert here.posts == 1
         assert here.provider.report().unknown == 0
+        if isinstance(refused.value, SubmitRefused):
+            assert refused.value.is_of_place == (name in {"token revoked", "no credit", "firewall", "no such model"})
 
 
 async def test_what_only_one_kind_of_service_means_by_an_answer() -> None:
