@@ -135,7 +135,7 @@ def test_a_picture_task_shows_its_progress_and_its_link_is_copied(
     given = images.given["task_1"]
     assert given == {"prompt": "a crab --ar 16:9", "state": row["id"]}
     shown = json.dumps(front.call("GET", "/v1/upstreams")[2])
-    assert "the status 'brewing', which its job file does not name" in shown
+    assert "the status 'BREWING', which its job file does not name" in shown
     assert TOKEN not in shown + front.log() + json.dumps(row)
     images.states = lambda _: [{"status": "FAILURE", "progress": "10%", "failReason": "banned word"}]
     row = task("midjourney/imagine", prompt="a crab")

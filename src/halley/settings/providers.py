@@ -128,6 +128,8 @@ class HttpJobSettings(ProviderSettings, frozen=True, kw_only=True):
     late_look_seconds: LookSeconds = 3600.0  # how long its run is looked for after that; 0: not at all
     data_url_bytes: Positive = 256_000  # a larger input file is refused, if the service takes files inside of JSON
 
+    input_links: bool = False  # it reads our files at server.public_url
+
     def addresses(self) -> tuple[tuple[str, str], ...]:
         return (("url", self.url),)
 
@@ -136,6 +138,12 @@ class HttpJobSettings(ProviderSettings, frozen=True, kw_only=True):
 
     def late_seconds(self) -> float:
         return self.late_look_seconds
+
+    def takes_input_links(self) -> bool | None:
+        return self.input_links
+
+    def needs_public_url(self) -> Iterable[str]:
+        return ["input_links"] if self.input_links else []
 
 
 PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {

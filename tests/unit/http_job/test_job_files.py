@@ -140,6 +140,28 @@ WRONG = {
         "find.next_path",
         "{cursor}",
     ),
+    "a metric of ours": (
+        'status = "/status"',
+        'status = "/status"\nmetrics = { predict_time = "/t" }',
+        "answer.metrics.predict_time",
+        "measured here",
+    ),
+    "a form with files in a poll": (
+        "[poll]",
+        '[poll]\nmethod = "POST"\nencoding = "multipart"\nbody = { id = "{id}" }',
+        "poll.encoding",
+        "only [create]",
+    ),
+    "no type of a file": ('output = "/url"', 'output = "/url"\nbase64 = "png"', "answer.base64", "image/png"),
+    "two ways to the next page": (
+        "[answer]",
+        (
+            '[find]\npath = "/x"\nitems = ""\nid = "/id"\nmatch = [{ at = "/p", equals = "{prediction.id}" }]\n'
+            'next = "/n"\ncursor = "/c"\nnext_path = "/x?c={cursor}"\n[answer]'
+        ),
+        "find.next",
+        "excludes",
+    ),
     "polls that become faster": ("[poll]", "[poll]\nfirst_seconds = 60", "poll.longest_seconds", "less than"),
 }
 

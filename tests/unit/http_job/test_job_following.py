@@ -13,13 +13,13 @@ import pytest
 from job_standins import TOKEN, Answer, MusicStandIn, PicturesStandIn, TaskStandIn, VideosStandIn
 from standins import send
 
-from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Progress, Work
+from halley.dispatch.ports import MetricValue, Outcome, OutputPart, Progress, Work
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.http_job import outputs
 from halley.providers.http_job.job import Job
 from halley.providers.http_job.provider import JobProvider
-from halley.providers.http_job.reading import read_job
+from halley.providers.http_job.reading import job_of, read_job
 from halley.testing.http_jobs import open_job
 from halley.testing.providers import logs, within
 
@@ -114,7 +114,7 @@ async def test_an_odd_answer_ends_nothing(videos: VideosStandIn, tmp_path: Path,
     assert Path(json.loads(bytes(part.value))).read_bytes() == FILE
     if fault == "an unknown word":
         assert any(
-            "the status 'tuned', which its job file does not name" in one.text for one in provider.report().faults
+            "the status 'Tuned', which its job file does not name" in one.text for one in provider.report().faults
         )
     elif fault not in {"half a surrogate pair", "unknown for a moment"}:
         assert provider.report().faults
@@ -187,6 +187,54 @@ async def test_a_content_route_that_redirects_gives_a_link_and_keeps_the_token(
     assert outcome.status == "succeeded"
     (part,) = [part for part in said if isinstance(part, OutputPart)]
     assert (json.loads(bytes(part.value)), part.links) == ("https://cdn.example.com/a.mp4?sig=1", ((),))
+
+
+def changed(*changes: tuple[str, str]) -> Job:
+    """The job of the videos with other texts in its file."""
+    text = (EXAMPLES / "videos.toml").read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    return job_of(text, EXAMPLES)
+
+
+async def made(server: VideosStandIn, folder: Path, found: Job, state: dict[str, Any]) -> OutputPart:
+    """The output of a task that ends with this state."""
+    server.states = lambda _: [state]
+    async with opened(server, found, "/v1") as provider:
+        said: list[Progress] = []
+        outcome = await within(provider.follow(await provider.submit(work("sora-2", folder)), said.append))
+        assert (outcome.status, outcome.error) == ("succeeded", None)
+        (part,) = [part for part in said if isinstance(part, OutputPart)]
+        return part
+
+
+FILES = ('status = "/status"', 'status = "/status"\noutput = "/files"')
+BY_FILE = ("/content", "/content?file={output}")
+
+
+async def test_a_content_route_is_asked_for_each_value_of_the_output(videos: VideosStandIn, tmp_path: Path) -> None:
+    found = changed(FILES, BY_FILE, ('output = "file"', 'output = "files"'))
+    part = await made(videos, tmp_path, found, {**DONE, "files": ["a b", 7]})
+    assert part.paths == ((0,), (1,))
+    paths = [Path(one) for one in json.loads(bytes(part.value))]
+    assert [path.read_bytes() for path in paths] == [FILE, FILE]
+    asked = [one.path.partition("?")[2] for one in videos.seen if "content" in one.path]
+    assert asked == ["file=a%20b", "file=7"]
+
+
+async def test_a_content_route_may_answer_with_a_link(videos: VideosStandIn, tmp_path: Path) -> None:
+    link = "https://cdn.example.com/a.mp4"
+    found = changed(FILES, ('/content"', '/content?file={output}"\nurl = "/file/url"'))
+    videos.plan("content", says(200, {"file": {}}), says(200, {"file": {"url": link}}))
+    part = await made(videos, tmp_path, found, {**DONE, "files": ["f1"]})
+    assert (json.loads(bytes(part.value)), part.links, part.paths) == (link, ((),), ())
+
+
+async def test_bytes_in_the_answer_are_a_file_too(videos: VideosStandIn, tmp_path: Path) -> None:
+    text = 'status = "/status"\noutput = { at = "/data", each = "/b64_json" }\nbase64 = "image/png"'
+    part = await made(videos, tmp_path, changed((FILES[0], text)), {**DONE, "data": [{"b64_json": "iVBORw0KGgo="}]})
+    assert (json.loads(bytes(part.value)), part.links) == ("data:image/png;base64,iVBORw0KGgo=", ((),))
 
 
 async def test_a_cancel_deletes_the_task_and_ends_the_following(videos: VideosStandIn, tmp_path: Path) -> None:
@@ -269,11 +317,19 @@ async def test_files_and_cost_stand_in_an_envelope_and_without_cancel_nothing_is
 
 
 async def test_no_text_has_the_token(videos: VideosStandIn, tmp_path: Path) -> None:
-    failed = {"status": "failed", "error": {"message": f"the token {TOKEN} may not"}}
-    said, outcome, provider = await video(videos, tmp_path, failed)
+    failed = {"status": "failed", "error": {"message": f"the token {TOKEN} may not"}, "usage": {"cost": f"of {TOKEN}"}}
+    odd = says(200, {"status": f"{'x' * 480}{TOKEN}"})
+    said, outcome, provider = await video(videos, tmp_path, failed, polls=(odd,))
     assert (outcome.status, outcome.error) == ("failed", "the token [token] may not")
-    shown = str(provider.report().faults) + "".join(one.text for one in said if isinstance(one, LogText))
-    assert TOKEN not in shown
+    shown = f"{provider.report().faults}{said}"
+    assert TOKEN[:8] not in shown
+    found = job("images")
+    with PicturesStandIn() as pictures:
+        pictures.states = lambda _: [{"status": "SUCCESS", "imageUrl": f"{'y' * 90}{TOKEN}"}]
+        async with opened(pictures, found) as provider:
+            handle = await provider.submit(work("imagine", tmp_path))
+            outcome = await within(provider.follow(handle, _ignore))
+            assert TOKEN[:8] not in f"{outcome}{provider.report().faults}"
 
 
 async def test_a_route_may_pass_the_links_of_a_task_on(pictures: PicturesStandIn, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def make_http_job(settings: HttpJobSettings, token: str | None, links: UpstreamL
             timeout_seconds=settings.timeout_seconds,
             look_seconds=settings.look_seconds,
             data_url_bytes=settings.data_url_bytes,
+            input_links=settings.input_links,
         ),
         links,
         clock=clock,

@@ -9,7 +9,7 @@ import msgspec
 
 from halley.providers.http_job.job import AnswerForm, Job, Match, word_of
 from halley.providers.http_job.pointers import Places, first_of
-from halley.providers.services.answers import error_text, plain
+from halley.providers.services.answers import error_text
 from halley.providers.services.seen import SeenRun
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
@@ -76,7 +76,8 @@ def read_state(form: AnswerForm, value: Any, handle: str) -> SeenJob | str:
         return "Its answer to a poll is no JSON."
     if form.id and (other := id_at(form.id, value)) and other != handle:
         return f"It answered with another run than {handle}."
-    word = word_of(first_of(form.status, value))
+    shown = first_of(form.status, value)
+    word = word_of(shown)
     if word is None:
         return "Its answer to a poll has no status where the job file says."
     state = form.words.get(word)
@@ -89,7 +90,7 @@ def read_state(form: AnswerForm, value: Any, handle: str) -> SeenJob | str:
             name: number for name, at in form.metrics.items() if (number := _metric(first_of(at, value))) is not None
         },
         progress=_progress(first_of(form.progress, value), form.progress_full),
-        unknown=None if word in form.words else plain(word),
+        unknown=None if word in form.words else _shown(shown),
     )
 
 
@@ -119,11 +120,11 @@ def _text(value: Any) -> str:
 
 
 def _metric(value: Any) -> Any:
-    """A number as it is, also one in a text; any other JSON too, but not a long one."""
+    """A number as it is, also one in a text, a flag or another text; None for all else."""
     if isinstance(value, str):
         found = _NUMBER.fullmatch(value)
-        return float(found[1]) if found else plain(value)
-    return value
+        return float(found[1]) if found else value[:_ERROR_CHARS]
+    return value if isinstance(value, int | float) else None
 
 
 def _progress(value: Any, full: float) -> float | None:

@@ -46,6 +46,8 @@ async def download(
                 size = await _saved(answer, to, rules.limit_bytes) if answer.status == 200 else 0
     except TimeoutError as error:
         raise FetchFailed(f"The file took longer than {rules.deadline_seconds:g} s.") from error
+    except OSError as error:
+        raise FetchFailed(f"The file cannot be written here: {error.strerror}.") from error
     name = name_from_answer(answer.headers.get("content-disposition", ""), path)
     return Downloaded(status=answer.status, headers=answer.headers, name=name, size_bytes=size)
 

@@ -113,7 +113,8 @@ class JobFollowing:
 
     async def _ended(self, seen: SeenJob, watch: Watch) -> Outcome:
         for name, value in seen.metrics.items():
-            self._emit(MetricValue(name=name, value=value))
+            text = plain(self._journal.without_token(value)) if isinstance(value, str) else value
+            self._emit(MetricValue(name=name, value=text))
         if seen.state == "canceled":
             return Outcome(status="canceled", error=_CANCELED)
         if seen.state == "failed":

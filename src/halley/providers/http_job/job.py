@@ -53,6 +53,7 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     progress: Places = ()
     progress_full: float = 100.0
     output: Places = ()
+    base64: str | None = None
     logs: Places = ()
     error: Places = ()
     metrics: Mapping[str, Places] = {}

@@ -23,7 +23,6 @@ from halley.providers.http_job.job import ContentForm, Job, JobModel
 from halley.providers.http_job.pointers import first_of
 from halley.providers.http_job.requests import JobRequest
 from halley.providers.http_job.templates import Values
-from halley.providers.services.answers import plain
 from halley.providers.services.api import ServiceApi
 from halley.providers.services.outputs import LinkRules, OutputReader, is_url
 
@@ -93,7 +92,7 @@ class JobOutputs:
         if content is not None and (content.takes_output or run.output is None):
             files = await self._contents(content, run)
         else:
-            files = [_linked(item) for item in _items(run.output)]
+            files = [self._linked(item, self._job.answer.base64) for item in _items(run.output)]
         return [self._part(files, is_list=schema.is_list_output or len(files) != 1, passes=run.passes)]
 
     def _part(self, files: list[_File], *, is_list: bool, passes: bool) -> OutputPart:
@@ -101,10 +100,11 @@ class JobOutputs:
             return tuple((index,) if is_list else () for index, file in enumerate(files) if file.kind == kind)
 
         texts = [file.text for file in files]
+        links = places("data") if passes else (*places("link"), *places("data"))
         return OutputPart(
             value=msgspec.Raw(msgspec.json.encode(texts if is_list else texts[0])),
             paths=places("path"),
-            links=() if passes else places("link"),
+            links=links,
             origin=self._origin.host,
             more=False,
             passed=passes and bool(places("link")),
@@ -139,7 +139,7 @@ class JobOutputs:
             found = first_of(content.url, answer.value) if answer.status == 200 else None
             if found is None:
                 raise FetchFailed(f"Its content route gave no link. {answer.fault}", status=answer.status)
-            return [_linked(item) for item in _items(found)]
+            return [self._linked(item) for item in _items(found)]
 
         return await self._tried(ask)
 
@@ -156,7 +156,7 @@ class JobOutputs:
             DownloadRules(limit_bytes=limits.content_bytes, deadline_seconds=limits.content_seconds),
         )
         if found.status in _REDIRECTS and (location := found.headers.get("location")):
-            return _linked(urljoin(self._origin.url(request.path), location))
+            return self._linked(urljoin(self._origin.url(request.path), location))
         if found.status != 200:
             raise FetchFailed(f"Its content route answered {found.status}, not 200.", status=found.status)
         kind = found.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -167,6 +167,18 @@ class JobOutputs:
         path = folder / _named(found.name, kind)
         await to_thread.run_sync(draft.replace, path)
         return _File(str(path), "path")
+
+    def _linked(self, item: Any, base64: str | None = None) -> _File:
+        """A file that the service names in an answer, or whose bytes are there: `base64` is the type of such files."""
+        if isinstance(item, str) and is_url(item):
+            return _File(item.strip(), "link")
+        if isinstance(item, str) and is_data_url(item):
+            return _File(item, "data")
+        if isinstance(item, str) and base64 is not None:
+            return _File(f"data:{base64};base64,{item}", "data")
+        text = item if isinstance(item, str) else msgspec.json.encode(item).decode()
+        shown = self._api.journal.without_token(text)[:100]
+        raise Refused(f"The service has as its output {shown!r}, which is no link to a file.")
 
     async def _tried(self, fetch: Callable[[], Awaitable[T]]) -> T:
         """Fetch it; a fault that may pass is tried again after a pause."""
@@ -185,16 +197,6 @@ def _items(found: Any) -> list[Any]:
     if len(items) > MOST_FILES:
         raise TooLarge(f"The output has {len(items)} files; the limit is {MOST_FILES}.")
     return items
-
-
-def _linked(item: Any) -> _File:
-    """A file that the service names in an answer."""
-    if isinstance(item, str) and is_url(item):
-        return _File(item.strip(), "link")
-    if isinstance(item, str) and is_data_url(item):
-        return _File(item, "data")
-    shown = plain(item if isinstance(item, str) else msgspec.json.encode(item).decode())
-    raise Refused(f"The service has as its output {shown[:100]!r}, which is no link to a file.")
 
 
 def _named(name: str, kind: str) -> str:

@@ -1,5 +1,6 @@
 """Reads the tables of a job file that say where things stand in answers, and what they mean there."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,6 +18,8 @@ from halley.providers.http_job.tables import (
 )
 
 MOST_PLACES: Final = 10
+_MEDIA_TYPE: Final = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}")
+_OWN_METRICS: Final = frozenset({"predict_time", "total_time"})
 _LISTS: Final[Mapping[str, End | None]] = {
     "succeeded": "succeeded",
     "failed": "failed",
@@ -91,11 +94,15 @@ def answer_of(table: AnswerTable, status: StatusTable, place: str = "answer") ->
     """Raises:
     JobFileError: a pointer is none, or a status word stands for two things.
     """
+    for name in _OWN_METRICS.intersection(table.metrics):
+        raise JobFileError(f"{place}.metrics.{name}", "it is measured here; give the service's number another name.")
     metrics = {name: places_of(form, f"{place}.metrics.{name}") for name, form in table.metrics.items()}
     if table.cost is not None:
         if "cost" in metrics:
             raise JobFileError(f"{place}.cost", "there is a metric of this name, too.")
         metrics["cost"] = places_of(table.cost, f"{place}.cost")
+    if table.base64 is not None and not _MEDIA_TYPE.fullmatch(table.base64):
+        raise JobFileError(f"{place}.base64", f"{table.base64!r} is no type of a file, such as image/png.")
     return AnswerForm(
         status=places_of(table.status, f"{place}.status"),
         words=_status_words(status),
@@ -103,6 +110,7 @@ def answer_of(table: AnswerTable, status: StatusTable, place: str = "answer") ->
         progress=places_of(table.progress, f"{place}.progress"),
         progress_full=table.progress_full,
         output=places_of(table.output, f"{place}.output"),
+        base64=table.base64,
         logs=places_of(table.logs, f"{place}.logs"),
         error=places_of(table.error, f"{place}.error"),
         metrics=metrics,

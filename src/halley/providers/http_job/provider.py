@@ -49,6 +49,7 @@ class JobRules(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 60.0  # of one request
     look_seconds: float = 30.0  # for a submit without a clear answer
     data_url_bytes: int = 256_000
+    input_links: bool = False  # it reads files at the public URL of this server
     cancel_grace_seconds: float = GRACE_SECONDS
     limits: Mapping[str, int] = {}  # runs at once of single versions
     broken: Mapping[str, str] = {}  # versions that cannot run, and why
@@ -99,7 +100,11 @@ class JobProvider(SharedSlots):
         )
         self._runs: dict[str, JobRun] = {}
         inputs = SentInputs(
-            None, own=links.own_inputs, document_of=links.document_of, data_url_bytes=rules.data_url_bytes
+            None,
+            own=links.own_inputs,
+            document_of=links.document_of,
+            data_url_bytes=rules.data_url_bytes,
+            public_url=lambda: links.public_url if rules.input_links else None,
         )
         self._creates = JobCreates(job, self._api, inputs, clock=clock)
         self._lost = LostJobs(

@@ -104,6 +104,8 @@ def request_form(table: RequestTable, place: str, known: Known) -> RequestForm:
     Raises:
         JobFileError: something in it is wrong.
     """
+    if table.encoding == "multipart" and place != "create":
+        raise JobFileError(f"{place}.encoding", 'only [create] may be "multipart".')
     if table.body is None and table.encoding != "json":
         raise JobFileError(f"{place}.encoding", "it has no body to encode.")
     if table.body is not None and table.method == "GET":
@@ -170,6 +172,11 @@ def _template(text: str, place: str, known: Known) -> Template:
 
 
 def path_template(text: str, place: str, known: Known) -> Template:
+    """The template of a path below the url of the provider.
+
+    Raises:
+        JobFileError: it is none, or would lead elsewhere.
+    """
     found = _template(text, place, known)
     literal = "".join(part if isinstance(part, str) else "x" for part in found.parts)
     if not text.startswith("/"):

@@ -87,6 +87,7 @@ class AnswerTable(JobTable, frozen=True, kw_only=True):
     progress: PlaceForm | None = None
     progress_full: Rate = 100.0
     output: PlaceForm | None = None
+    base64: str | None = None  # the output is the base64 of files of this type
     logs: PlaceForm | None = None
     error: PlaceForm | None = None
     cost: PlaceForm | None = None
