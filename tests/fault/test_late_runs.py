@@ -59,9 +59,8 @@ def test_its_result_is_kept_by_another_prediction_also_after_a_kill(tmp_path: Pa
     service.plan("create", ServiceFault(acts=True, cut="answer"))
     environment = {"UPSTREAM_KEY": TOKEN, "PYTHONPATH": str(PATH)}
     with ThreadedServer(service) as upstream:
-        config = CONFIG.format(url=upstream.url, style="replicate").replace(
-            "retry_share", "look_seconds = 1.0\nretry_share"
-        )
+        kind = 'kind = "replicate"\nprofile = "replicate"\nlook_seconds = 1.0'
+        config = CONFIG.format(url=upstream.url, kind=kind)
         with Halley(
             tmp_path, "--no-demo", config=config, environment=environment, command=(sys.executable, str(BUILD))
         ) as front:
