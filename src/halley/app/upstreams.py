@@ -168,7 +168,7 @@ class Upstreams:
         return None if runnable is None else self.table.target(runnable.version, provider)
 
     def _document(self, version: str) -> bytes:
-        """b"" where no place has a schema: then files are told apart from texts by their form."""
+        """b"" where no place has a schema: then files are recognized by their form."""
         runnable = self._base.catalog.by_id(version)
         return runnable.version.openapi_schema if runnable is not None and runnable.is_checked else b""
 

@@ -26,8 +26,10 @@ _log: Final = logging.getLogger(__name__)
 MISS_SECONDS: Final = 5.0  # how long it is remembered that there is no such model
 FRESH_SECONDS: Final = 300.0  # after this time the newest version is asked for again, behind the answer
 ASK_SECONDS: Final = 10.0  # how long a create waits for an upstream to tell its models
-MOST_MISSES: Final = 1000
-MOST_ASKED: Final = 50  # questions at once: names of models come from clients
+# names of models come from clients: a program that guesses names must not use up the limits of a service
+MOST_MISSES: Final = 100  # in MISS_SECONDS
+MOST_ASKED: Final = 50  # questions at once
+MOST_MODELS: Final = 10_000  # a service without a list of its models has each that is named
 SCHEMA_BYTES: Final = 4 * 2**20
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
@@ -43,6 +45,7 @@ class ImportedModels:
         self._clock = clock
         self.sources: Mapping[str, ModelDescriber] = {}
         self._misses: dict[str, float] = {}
+        self._taken: set[str] = set()  # models that came from upstreams
         self._asked_at: dict[str, float] = {}  # by model: when its newest version was asked for
         self._asking: dict[str, asyncio.Task[bool]] = {}
         self.on_new: Callable[[], None] = _nothing  # called when a version was added
@@ -55,6 +58,7 @@ class ImportedModels:
             route = self._table.find(model.full_name)
             for version in await self._store.list_versions(model.full_name):
                 if version.provider != LOCAL:
+                    self._taken.add(model.full_name)
                     is_latest = route is not None and version.id == model.latest_version_id
                     self._offer(version, is_latest=is_latest)
 
@@ -99,7 +103,7 @@ class ImportedModels:
 
     async def _ask_once(self, model: str, version: str | None) -> bool:
         key = model if version is None else f"{model}:{version}"
-        if key not in self._asking and len(self._asking) >= MOST_ASKED:
+        if key not in self._asking and not self._may_ask():
             raise Overloaded("Too many models of upstreams are being asked for; try again in a moment.")
         task = self._asking.get(key) or self._begin(model, version)
         try:
@@ -108,10 +112,14 @@ class ImportedModels:
         except TimeoutError:
             raise Overloaded(f"The upstream of {model} did not describe the model in time; try again.") from None
         if not found:
-            while len(self._misses) >= MOST_MISSES:
-                del self._misses[next(iter(self._misses))]
             self._misses[key] = self._clock.elapsed() + MISS_SECONDS
         return found
+
+    def _may_ask(self) -> bool:
+        if len(self._misses) >= MOST_MISSES:
+            now = self._clock.elapsed()
+            self._misses = {key: until for key, until in self._misses.items() if until > now}
+        return len(self._asking) < MOST_ASKED and len(self._misses) < MOST_MISSES
 
     def _begin(self, model: str, version: str | None) -> "asyncio.Task[bool]":
         key = model if version is None else f"{model}:{version}"
@@ -173,6 +181,9 @@ class ImportedModels:
             provider=provider,
             run_timeout_seconds=route.settings.run_timeout_seconds,
         )
+        if name not in self._taken and len(self._taken) >= MOST_MODELS:
+            raise Overloaded(f"This server has {MOST_MODELS} models of upstreams, and takes no further ones.")
+        self._taken.add(name)
         known = self._catalog.by_id(version.id)
         if known is not None and msgspec.structs.replace(known.version, created_at=version.created_at) == version:
             return

@@ -179,6 +179,7 @@ class Provider(Protocol):
 
         Raises:
             ProviderBusy: the provider cannot be asked now; it is asked again later.
+            SubmitRefused: it is certain that nothing was begun, and it would be refused again; only without a handle.
             OutcomeUnknown: the provider cannot answer this. Every other error means the same.
         """
         ...

@@ -182,6 +182,11 @@ class Submission:
             if self._is_patient:
                 raise
             raise OutcomeUnknown(f"Its provider could not be asked in time: {error}") from error
+        except SubmitRefused as error:
+            if self._state is SubmitState.SUBMITTED:
+                raise _unclear(work, "adopt", error) from error
+            await self._withdraw()
+            raise
         except OutcomeUnknown:
             raise
         except Exception as error:

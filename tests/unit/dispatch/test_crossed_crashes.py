@@ -597,6 +597,36 @@ async def test_another_worker_that_looked_for_it_too_long_submits_nothing(house:
     assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
 
 
+@pytest.mark.parametrize("point", ["after:record_intent", "after:record_handle"])
+async def test_what_a_provider_refused_is_refused_and_not_unknown_unless_it_has_a_handle(
+    house: House, point: str
+) -> None:
+    async def refused(work: Work, handle: str | None) -> str | None:
+        del work, handle
+        raise SubmitRefused("no such input")
+
+    made = await crashed(house, point)
+    second = OurProcess(house)
+    house._processes.append(second)
+    second.provider.adopt = refused  # type: ignore[method-assign]
+    await second.start()
+    row = await house.check(made)
+    if point == "after:record_intent":
+        assert (row.termination_reason, row.submit_state, row.error) == ("submit_refused", None, "no such input")
+    else:
+        assert (row.termination_reason, row.submit_state) == (UNKNOWN_REASON, SubmitState.UNKNOWN)
+
+
+class FreeElsewhere:
+    """Another provider with a free slot."""
+
+    def have_free_slot(self) -> bool:
+        return True
+
+    def may_accept(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize(("state", "seconds"), [(None, 0.0), (SubmitState.INTENDED, 1.0), (SubmitState.SUBMITTED, 1.0)])
 async def test_what_a_provider_may_have_is_not_asked_for_again_at_once(
     house: House, state: SubmitState | None, seconds: float
@@ -604,7 +634,7 @@ async def test_what_a_provider_may_have_is_not_asked_for_again_at_once(
     process = OurProcess(house)
     row = msgspec.structs.replace(await process.create(), submit_state=state)
     lease = Lease(prediction_id=row.id, session_id="s", fence=1, attempt=1)
-    slot = HeldSlot("upstream", process.provider, has_other=lambda: True)
+    slot = HeldSlot("upstream", process.provider, others=FreeElsewhere())
     submission = Submission(
         Claimed(lease=lease, prediction=row, work_input=b"{}"),
         route=held(slot),

@@ -9,7 +9,7 @@ import pytest
 
 from halley.dispatch.breaker import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, UNCLEAR, Breaker
 from halley.dispatch.durations import KEPT, Durations
-from halley.dispatch.imported_models import MISS_SECONDS, ImportedModels, read_schema
+from halley.dispatch.imported_models import MISS_SECONDS, MOST_MISSES, ImportedModels, read_schema
 from halley.dispatch.retry_budget import RetryBudget
 from halley.dispatch.route_table import ModelRoutes, origin_digest
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
@@ -515,6 +515,38 @@ async def test_misses_are_remembered_for_a_moment_and_other_names_are_not_asked_
     here.a.add("other/none", NEW)
     here.clock.advance(MISS_SECONDS)
     assert await here.id_of("acme/none") == NEW
+
+
+async def test_a_program_that_guesses_names_does_not_use_up_the_limits_of_a_service() -> None:
+    here = Imports()
+    here.a.add("other/flux", NEW)
+    here.a.add("other/later", OLD)
+    assert await here.id_of("acme/flux") == NEW
+    for number in range(MOST_MISSES + 20):
+        with pytest.raises(VersionUnknown if number < MOST_MISSES else Overloaded):
+            await here.id_of(f"acme/guess-{number}")
+    assert len(here.a.asked) == MOST_MISSES + 1
+    assert await here.id_of("acme/flux") == NEW  # what is known needs no question
+    here.clock.advance(MISS_SECONDS)
+    assert await here.id_of("acme/later") == OLD
+
+
+async def test_a_service_that_has_each_model_does_not_fill_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("halley.dispatch.imported_models.MOST_MODELS", 3)
+    here = Imports()
+    for number in range(4):
+        here.a.add(f"other/{number}", None, b"")
+    for number in range(3):
+        await here.id_of(f"acme/{number}")
+    with pytest.raises(Overloaded, match="no further ones"):
+        await here.id_of("acme/3")
+    assert await here.id_of("acme/0")
+    again = Imports(here.store)
+    again.a.models = here.a.models
+    await again.models.load()
+    with pytest.raises(Overloaded, match="no further ones"):
+        await again.id_of("acme/3")
+    assert len(await here.store.list_models()) == 3
 
 
 async def test_an_upstream_that_does_not_answer_is_no_miss() -> None:

@@ -307,6 +307,21 @@ async def test_a_run_is_adopted_by_one_prediction_at_a_time() -> None:
         assert await here.provider.adopt(work("p1"), handle) == handle
 
 
+async def test_what_may_be_there_waits_for_its_route(caplog: pytest.LogCaptureFixture) -> None:
+    async with world("replicate") as here:
+        with pytest.raises(ProviderBusy, match="no route"):
+            await here.provider.adopt(work_of("removed", "abc", "p1"), None)
+        assert here.service.asked == []
+    assert caplog.records == []
+
+
+async def test_what_was_refused_under_its_key_is_refused_after_a_restart() -> None:
+    async with world("halley") as here:
+        here.service.plan("create", problem(422, "Input validation failed", "text is wrong"))
+        with pytest.raises(SubmitRefused, match="text is wrong"):
+            await here.provider.adopt(work(), None)
+
+
 async def test_two_that_could_be_it_stay_unknown() -> None:
     async with world("replicate") as here:
         for _ in range(2):

@@ -138,11 +138,7 @@ class ReplicateProvider(SharedSlots):
         if handle is None and (mine := self._submitted_before(work)) is not None:
             handle = mine
         elif handle is None:
-            target = target_of(self._links.find_target, work.version)
-            # with a key it may be sent again; else it is only compared
-            may_send = self._rules.profile.key_seconds > 0
-            webhook = None if hook is None else hook.url
-            create = await self._creates.make(work, target, is_first=False, may_upload=may_send, webhook=webhook)
+            create = await self._create_to_compare(work, hook)
             try:
                 handle = await self._lost.settle(create, hook)
             except OutcomeUnknown as error:
@@ -151,6 +147,22 @@ class ReplicateProvider(SharedSlots):
         elif not is_handle(handle) or not await self._is_known(handle):
             handle = None
         return None if handle is None else self._follow_later(work, handle, hook)
+
+    async def _create_to_compare(self, work: Work, hook: Hook | None) -> Create:
+        """Raises:
+        ProviderBusy: its route is removed, or the service cannot be asked now; it may have a run there.
+        OutcomeUnknown: the create cannot be made again.
+        """
+        try:
+            target = target_of(self._links.find_target, work.version)
+        except SubmitRefused as error:
+            raise ProviderBusy(str(error)) from error
+        # with a key it may be sent again; else it is only compared
+        may_send, webhook = self._rules.profile.key_seconds > 0, None if hook is None else hook.url
+        try:
+            return await self._creates.make(work, target, is_first=False, may_upload=may_send, webhook=webhook)
+        except SubmitRefused as error:
+            raise OutcomeUnknown(f"It cannot be compared with the runs of the service: {error}") from error
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._runs.get(handle)
