@@ -33,7 +33,7 @@ def row(title: str, result: MixResult, ledger: SentLedger, seconds: float) -> st
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--predictions", type=int, default=2000)
-    parser.add_argument("--per-second", type=float, default=80.0, help="so many creates are made in a second")
+    parser.add_argument("--per-second", type=float, default=40.0, help="so many creates are made in a second")
     parser.add_argument("--minutes", type=float, default=6.0, help="each row fails when it takes longer")
     chosen = parser.parse_args()
     logging.disable(logging.WARNING)
