@@ -21,9 +21,8 @@ from halley.dispatch.routing import ProviderRoute
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import HalleyError
 from halley.predictions.hints import Changed
-from halley.predictions.queue import Claimed, Finished, Lease
-from halley.predictions.records import NewEvent, encode_output
-from halley.predictions.status import EventKind, Fact, Status
+from halley.predictions.queue import Claimed, Finished, Lease, Returned
+from halley.predictions.status import Status
 from halley.strict_json import HEAVY_BYTES, unfit
 
 _log = logging.getLogger(__name__)
@@ -99,21 +98,17 @@ class ShortRun(msgspec.Struct, eq=False):
     def succeeded(self, value: msgspec.Raw | None, predict_time: float | None) -> None:
         if self.is_left:
             return
-        runs = self.runs
-        at = runs.now()
-        events = [NewEvent(kind=EventKind.STARTED, at=self.started_at, data=b"")]
+        runs, text = self.runs, None
         if value is not None:
             text = bytes(value) if len(value) <= runs.small_bytes else None
             if text is None or unfit(text) is not None:
                 self._continued().succeeded(value, predict_time)
                 return
-            events.append(NewEvent(kind=EventKind.OUTPUT_SET, at=at, data=encode_output(text)))
+        returned = Returned(started_at=self.started_at, at=runs.now(), output=text, predict_time=predict_time)
         self.output, self.predict_time, self.has_ended = value, predict_time, True
         runs.young.pop(self.prediction_id, None)
         try:
-            runs.queue.finish_and_tell(
-                self.claimed.lease, Fact.SUCCEEDED, at, self._written, events=events, predict_time=predict_time
-            )
+            runs.queue.finish_returned(self.claimed.lease, returned, self._written)
         except Exception as error:  # noqa: BLE001 - the reader of frames, who calls this, must continue
             self._write_again(error)
 

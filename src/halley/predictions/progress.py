@@ -127,6 +127,19 @@ def _take_back(metrics: dict[str, object], path: list[str]) -> None:
             del metrics[name]
 
 
+def times_of(
+    created_at: datetime, started_at: datetime | None, at: datetime, predict_time: float | None
+) -> dict[str, object]:
+    """The times among `final_metrics`. Conditions, because `max` takes three times as long."""
+    total = (at - created_at).total_seconds()  # has six digits already
+    times: dict[str, object] = {}
+    if started_at is not None:
+        measured = (at - started_at).total_seconds() if predict_time is None else predict_time
+        times["predict_time"] = round(measured, 6) if measured > 0.0 else 0.0
+    times["total_time"] = max(0.0, total)
+    return times
+
+
 def final_metrics(
     created_at: datetime, started_at: datetime | None, progress: Progress, at: datetime, predict_time: float | None
 ) -> dict[str, object]:
@@ -135,11 +148,7 @@ def final_metrics(
     `predict_time` seconds of run time (absent if it never ran), `total_time` since creation, `image_count` when the
     output is images. Source: contract section 7, metrics.
     """
-    metrics = dict(progress.metrics)
-    if started_at is not None:
-        measured = (at - started_at).total_seconds() if predict_time is None else predict_time
-        metrics["predict_time"] = round(max(measured, 0.0), 6)
-    metrics["total_time"] = max((at - created_at).total_seconds(), 0.0)  # has six digits already
+    metrics = progress.metrics | times_of(created_at, started_at, at, predict_time)
     if progress.files and all(file.content_type.startswith("image/") for file in progress.files):
         metrics.setdefault("image_count", len(progress.files))
     return metrics

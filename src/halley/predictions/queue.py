@@ -10,8 +10,8 @@ from typing import Final, Protocol
 import msgspec
 
 from halley.predictions.duties import Duty, DutyStore
-from halley.predictions.records import NewEvent, Prediction
-from halley.predictions.status import Fact
+from halley.predictions.records import NewEvent, Prediction, encode_output
+from halley.predictions.status import EventKind, Fact
 from halley.predictions.submits import Recorded, SubmitCount
 
 
@@ -49,6 +49,25 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
     prediction: Prediction
     applied: bool
+
+
+class Returned(msgspec.Struct, frozen=True, kw_only=True):
+    """The success of a run that did nothing but return, as most do: `output` is JSON without files, or None.
+
+    `predict_time` is in seconds; without it, the time since it started is used.
+    """
+
+    started_at: datetime
+    at: datetime
+    output: bytes | None
+    predict_time: float | None = None
+
+    def events(self) -> list[NewEvent]:
+        """The events that the run records."""
+        start = NewEvent(kind=EventKind.STARTED, at=self.started_at, data=b"")
+        if self.output is None:
+            return [start]
+        return [start, NewEvent(kind=EventKind.OUTPUT_SET, at=self.at, data=encode_output(self.output))]
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,18 +251,9 @@ class WorkQueue(SubmitLedger, Protocol):
         """
         ...
 
-    def finish_and_tell(
-        self,
-        lease: Lease,
-        fact: Fact,
-        at: datetime,
-        told: Callable[[Finished | Exception], None],
-        *,
-        events: Sequence[NewEvent] = (),
-        predict_time: float | None = None,
-    ) -> None:
-        """As `finish`, without an awaitable: a callback gets the outcome or the error, in the event loop, once, after
-        this call has returned. It must not raise.
+    def finish_returned(self, lease: Lease, returned: Returned, told: Callable[[Finished | Exception], None]) -> None:
+        """As `finish` with SUCCEEDED and these events, without an awaitable: a callback gets the outcome or the error,
+        in the event loop, once, after this call has returned. It must not raise.
         """
         ...
 

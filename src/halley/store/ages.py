@@ -64,7 +64,9 @@ class Ages:
 
     def age(self, prediction_id: str, created_at: datetime, now: float) -> float:
         """How many seconds ago it was created."""
-        number = bisect_left(self._marks, prediction_id, key=attrgetter("id"))
+        number = len(self._marks)
+        if prediction_id <= self._marks[-1].id:  # most are younger
+            number = bisect_left(self._marks, prediction_id, key=attrgetter("id"))
         if number == 0:
             return now - self._created_before_opening(prediction_id, created_at)
         mark = self._marks[number - 1]

@@ -11,7 +11,7 @@ import pytest
 
 from halley.errors import HalleyError
 from halley.predictions.ports import NewPrediction
-from halley.predictions.queue import Lease
+from halley.predictions.queue import Finished, Lease, Returned
 from halley.predictions.status import Fact
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.store.sqlite.known_rows import MOST_INPUT_BYTES, MOST_ROWS, MOST_WAITING, KnownRows
@@ -72,27 +72,43 @@ STEPS: dict[str, Step] = {
 }
 
 
-async def life(path: Path, step: Step, **members: object) -> tuple[list[object], list[str]]:
+async def life(
+    path: Path, step: Step, *, only_returns: bool = False, **members: object
+) -> tuple[list[object], list[str]]:
     """All rows behind a run with this step in the middle, and what its end asked the database."""
     maker = Maker()
     asked: list[str] = []
     async with open_sqlite(path, clock=maker.clock) as store:
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
-        deadline = T0 + timedelta(days=1)  # moves with the clock
+        deadline = None if only_returns else T0 + timedelta(days=1)  # moves with the clock
         born = NewPrediction(prediction=maker.prediction(deadline_at=deadline, **members), session_id="s1")
         lease = (await store.create(born)).lease
         assert lease is not None
         await step(store, maker, lease)
         await store._writer.submit(lambda connection: connection.set_trace_callback(asked.append))
-        ends = [maker.started(), maker.output("done")]
+        now = maker.clock.now()
+        returned = Returned(started_at=now, at=now + timedelta(seconds=1), output=b'"done"', predict_time=0.5)
         told: list[object] = []
         for _ in range(2):  # repeating it is harmless
             try:
-                told.append(await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=ends))
+                if only_returns:
+                    told.append(await returned_end(store, lease, returned))
+                else:
+                    told.append(await store.finish(lease, Fact.SUCCEEDED, now, events=returned.events()))
             except HalleyError as error:
                 told.append(repr(error))
         await store._writer.submit(lambda connection: connection.set_trace_callback(None))
     return [told, *rows_of(path)], asked
+
+
+async def returned_end(store: SqliteStore, lease: Lease, returned: Returned) -> Finished:
+    """As `finish_returned`, awaited."""
+    told: asyncio.Future[Finished | Exception] = asyncio.get_running_loop().create_future()
+    store.finish_returned(lease, returned, told.set_result)
+    outcome = await told
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def rows_of(path: Path) -> list[object]:
@@ -107,13 +123,14 @@ def rows_of(path: Path) -> list[object]:
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("size", [0, MOST_INPUT_BYTES + 1])
+@pytest.mark.parametrize("only_returns", [False, True])
 async def test_it_ends_as_a_row_that_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int, *, only_returns: bool
 ) -> None:
     text = b'{"text":"%b"}' % (b"x" * size)
-    known, _ = await life(tmp_path / "known.db", STEPS[name], input=text)
+    known, _ = await life(tmp_path / "known.db", STEPS[name], only_returns=only_returns, input=text)
     monkeypatch.setattr(KnownRows, "keep", lambda *_: None)
-    read, _ = await life(tmp_path / "read.db", STEPS[name], input=text)
+    read, _ = await life(tmp_path / "read.db", STEPS[name], only_returns=only_returns, input=text)
     assert known == read
 
 

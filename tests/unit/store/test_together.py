@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from halley.predictions.ports import Created, InputFile, NewPrediction
-from halley.predictions.queue import Claimed, Lease
+from halley.predictions.queue import Claimed, Finished, Lease, Returned
 from halley.predictions.records import NewEvent
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import EventKind, Fact, Source
@@ -113,6 +113,8 @@ class Mix:
             self._leases.remove(lease)
         if pick.random() < 0.05:
             lease = msgspec.structs.replace(lease, fence=lease.fence + 1)
+        if pick.random() < 0.5:
+            return self._return(lease)
         start = NewEvent(kind=EventKind.STARTED, at=maker.clock.now(), data=pick.choice([b"", b"", b"null"]))
         events = [start, maker.output("done")]
         if pick.random() < 0.5:
@@ -122,6 +124,17 @@ class Mix:
         fact = Fact.FAILED if fails else Fact.SUCCEEDED
         predict_time = pick.choice([None, 0.25])
         return self.store.finish(lease, fact, maker.clock.now(), events=events, predict_time=predict_time, **how)
+
+    async def _return(self, lease: Lease) -> object:
+        pick, now = self.random, self.maker.clock.now()
+        output, predict_time = pick.choice([b'"done"', b'"done"', None, b"9" * 5000]), pick.choice([None, 0.25])
+        returned = Returned(started_at=now, at=now + timedelta(seconds=1), output=output, predict_time=predict_time)
+        told: asyncio.Future[Finished | Exception] = asyncio.get_running_loop().create_future()
+        self.store.finish_returned(lease, returned, told.set_result)
+        outcome = await told
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _append(self) -> Awaitable[object]:
         lease = self.random.choice(self._leases[-20:])

@@ -9,7 +9,7 @@ import msgspec
 from halley.errors import LeaseLost
 from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Expired, Finished, Lease, Reaped
+from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Expired, Finished, Lease, Reaped, Returned
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import WITH_ERROR, EventKind, Fact
 from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
@@ -107,17 +107,9 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemorySettlements):
         entry.place = None
         return Finished(prediction=entry.prediction, applied=applied)
 
-    def finish_and_tell(
-        self,
-        lease: Lease,
-        fact: Fact,
-        at: datetime,
-        told: Callable[[Finished | Exception], None],
-        *,
-        events: Sequence[NewEvent] = (),
-        predict_time: float | None = None,
-    ) -> None:
-        tell(self.finish(lease, fact, at, events=events, predict_time=predict_time), told)
+    def finish_returned(self, lease: Lease, returned: Returned, told: Callable[[Finished | Exception], None]) -> None:
+        events, predict_time = returned.events(), returned.predict_time
+        tell(self.finish(lease, Fact.SUCCEEDED, returned.at, events=events, predict_time=predict_time), told)
 
     @at_once
     def run_again_alone(self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str) -> Reaped:

@@ -12,7 +12,7 @@ from halley.clock import to_micros
 from halley.errors import WrongState
 from halley.predictions.lifecycle import conclude
 from halley.predictions.progress import Progress, late_logs
-from halley.predictions.queue import Lease
+from halley.predictions.queue import Lease, Returned
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import LASTING, TERMINAL, EventKind, Fact, Status
 from halley.predictions.submits import MAY_RUN_ELSEWHERE
@@ -129,6 +129,12 @@ class Conclusion(msgspec.Struct, frozen=True):
     error: str | None = None
     reason: str | None = None
     predict_time: float | None = None
+
+
+def conclusion_of(returned: Returned) -> Conclusion:
+    """The same in the general form."""
+    events, predict_time = tuple(returned.events()), returned.predict_time
+    return Conclusion(Fact.SUCCEEDED, returned.at, events, predict_time=predict_time)
 
 
 def end(connection: sqlite3.Connection, counters: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction:

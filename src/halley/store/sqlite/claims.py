@@ -1,10 +1,9 @@
 """Claims: choose waiting predictions fairly between accounts, and lease all of them with a few statements."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,14 +16,24 @@ from halley.store.sqlite.rows import Live, select_many_live
 from halley.store.sqlite.submits import read_recorded
 
 _CANDIDATES: Final = (
-    "SELECT prediction_id FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL AND ready_at <= ?"
+    "SELECT prediction_id, fence + 1, attempt + 1, alone, work_input IS NOT NULL OR context IS NOT NULL"
+    " FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL AND ready_at <= ?"
     " AND (deadline_at IS NULL OR deadline_at > ?) ORDER BY priority DESC, prediction_id LIMIT ?"
 )
-_TAKE: Final = Portions(
-    "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id IN ({})"
-    " RETURNING prediction_id, fence, attempt, work_input, context, alone",
-    "?",
+_TAKE: Final = Portions(  # without RETURNING, which lets SQLite collect the rows three times
+    "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id IN ({})", "?"
 )
+_SECRETS: Final = "SELECT work_input, context FROM queue WHERE prediction_id = ?"
+
+
+class _Entry(NamedTuple):
+    """A waiting prediction in the queue, with its next fence and attempt."""
+
+    prediction_id: str
+    fence: int
+    attempt: int
+    alone: int
+    has_secrets: int  # a real input or a context beside it
 
 
 def claim(
@@ -54,12 +63,11 @@ def no_session(session_id: str) -> LeaseLost:
 
 def _choose(
     connection: sqlite3.Connection, counters: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
-) -> list[str]:
-    """The next predictions in order, at most `most`; their turns are counted."""
+) -> list[_Entry]:
+    """The next predictions in order, at most `most`; their turns are counted, and that they wait no more."""
 
-    def line(account_id: str) -> list[str]:
-        found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
-        return [prediction_id for (prediction_id,) in found]
+    def line(account_id: str) -> list[_Entry]:
+        return [*map(_Entry._make, connection.execute(_CANDIDATES, (version, account_id, now, now, most)))]
 
     accounts = {account_id for account_id in counters.waiting.get(version, ()) if account_id not in but_of}
     if len(accounts) != 1:
@@ -68,16 +76,17 @@ def _choose(
     chosen = line(account_id)
     if chosen:
         counters.turns(version).take(account_id, counters.weight(account_id), turns=len(chosen))
+        counters.add_waiting(version, account_id, -len(chosen))
     return chosen
 
 
 def _choose_in_turn(
-    counters: QueueCounters, version: str, most: int, accounts: set[str], line: Callable[[str], list[str]]
-) -> list[str]:
+    counters: QueueCounters, version: str, most: int, accounts: set[str], line: Callable[[str], list[_Entry]]
+) -> list[_Entry]:
     """As `_choose`, among these accounts; `line` gives the next predictions of one."""
     turns = counters.turns(version)
-    lines: dict[str, list[str]] = {}  # account -> its next predictions, in reverse order; read at its turn
-    chosen: list[str] = []
+    lines: dict[str, list[_Entry]] = {}  # account -> its next predictions, in reverse order; read at its turn
+    chosen: list[_Entry] = []
     while accounts and len(chosen) < most:
         account_id = turns.next_of(accounts)
         if account_id not in lines:
@@ -86,33 +95,30 @@ def _choose_in_turn(
             accounts.remove(account_id)
             continue
         turns.take(account_id, counters.weight(account_id))
+        counters.add_waiting(version, account_id, -1)
         chosen.append(lines[account_id].pop())
     return chosen
 
 
 def _take(
-    connection: sqlite3.Connection, counters: QueueCounters, session_id: str, chosen: Sequence[str]
+    connection: sqlite3.Connection, counters: QueueCounters, session_id: str, chosen: Sequence[_Entry]
 ) -> list[Claimed]:
     """Lease them; the outcome is in the same order."""
-    entries: dict[str, Sequence[Any]] = {}
-    for statement, ids in _TAKE.of(chosen):
-        for prediction_id, *entry in connection.execute(statement, (session_id, *ids)).fetchall():
-            entries[prediction_id] = entry
-    rows = counters.known.take_waiting(connection, chosen)
-    unknown = [prediction_id for prediction_id in chosen if prediction_id not in rows]
+    names = [entry.prediction_id for entry in chosen]
+    taken = sum(connection.execute(statement, (session_id, *ids)).rowcount for statement, ids in _TAKE.of(names))
+    rows = counters.known.take_waiting(connection, names)
+    unknown = [prediction_id for prediction_id in names if prediction_id not in rows]
     rows.update((live.prediction.id, live) for live in select_many_live(connection, unknown))
-    if not len(entries) == len(rows) == len(chosen):
-        raise AssertionError(f"queue and predictions disagree about some of {chosen}")
-    lines = Counter((live.prediction.version, live.prediction.account_id) for live in rows.values())
-    for (version, account_id), count in lines.items():
-        counters.add_waiting(version, account_id, -count)
-    return [_taken(connection, counters, rows[name], session_id, entries[name]) for name in chosen]
+    if not taken == len(rows) == len(chosen):
+        raise AssertionError(f"queue and predictions disagree about some of {names}")
+    return [_taken(connection, counters, rows[entry.prediction_id], session_id, entry) for entry in chosen]
 
 
 def _taken(
-    connection: sqlite3.Connection, counters: QueueCounters, live: Live, session_id: str, entry: Sequence[Any]
+    connection: sqlite3.Connection, counters: QueueCounters, live: Live, session_id: str, entry: _Entry
 ) -> Claimed:
-    fence, attempt, work_input, context, alone = entry
+    _, fence, attempt, alone, has_secrets = entry
+    work_input, context = connection.execute(_SECRETS, entry[:1]).fetchone() if has_secrets else (None, None)
     live.session_id, live.fence, live.attempt = session_id, fence, attempt
     prediction = live.prediction = msgspec.structs.replace(live.prediction, fence=fence, attempts=attempt)
     counters.known.keep(live)

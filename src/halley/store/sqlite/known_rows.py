@@ -21,7 +21,9 @@ _STATE: Final = (
     "SELECT p.revision, p.submit_state, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
     " FROM predictions AS p LEFT JOIN queue AS q ON q.prediction_id = p.id WHERE p.number = ? AND p.id = ?"
 )
-_REVISIONS: Final = Portions("SELECT id, revision FROM predictions WHERE number IN ({}) AND submit_state IS NULL", "?")
+_COUNT_NEW: Final = Portions(
+    "SELECT count(*) FROM predictions WHERE number IN ({}) AND revision = 1 AND submit_state IS NULL", "?"
+)
 
 
 class KnownRows:
@@ -41,19 +43,18 @@ class KnownRows:
             del self._rows[next(iter(self._rows))]
 
     def keep_waiting(self, live: Live) -> None:
-        """Remember a new row without a lease until it is claimed. If there are many, the first ones are kept: they
-        are claimed first.
+        """Remember a new row (of revision 1) without a lease until it is claimed. If there are many, the first ones are
+        kept: they are claimed first.
         """
         if len(self._waiting) < MOST_WAITING and len(live.prediction.input) <= MOST_INPUT_BYTES:
             self._waiting[live.prediction.id] = live
 
     def take_waiting(self, connection: sqlite3.Connection, prediction_ids: Iterable[str]) -> dict[str, Live]:
-        """Those of these rows that are kept and unchanged. They are not kept any more."""
-        kept = [live for name in prediction_ids if (live := self._waiting.pop(name, None)) is not None]
-        revisions: dict[str, int] = {}
-        for statement, numbers in _REVISIONS.of([live.number for live in kept]):
-            revisions.update(connection.execute(statement, numbers).fetchall())
-        return {name: live for live in kept if revisions.get(name := live.prediction.id) == live.prediction.revision}
+        """Those of these rows that are kept, if none of them has changed. They are not kept any more."""
+        kept = {name: live for name in prediction_ids if (live := self._waiting.pop(name, None)) is not None}
+        numbers = [live.number for live in kept.values()]
+        new = sum(connection.execute(statement, some).fetchone()[0] for statement, some in _COUNT_NEW.of(numbers))
+        return kept if new == len(kept) else {}
 
     def take(self, connection: sqlite3.Connection, prediction_id: str) -> Live | None:
         """The row with its queue entry, as `rows.select_live` reads it; None if it is not kept any more."""

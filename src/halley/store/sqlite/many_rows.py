@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-_SIZES: Final = (64, 16, 4, 3, 2, 1)  # few, so that all stay prepared
+_SIZES: Final = (64, 32, 16, 8, 4, 3, 2, 1)  # few, so that all stay prepared
 
 
 class Portions:

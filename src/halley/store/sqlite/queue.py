@@ -9,7 +9,7 @@ import msgspec
 
 from halley.clock import to_micros
 from halley.errors import HalleyError, LeaseLost, WrongState
-from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Finished, Lease, Reaped
+from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Finished, Lease, Reaped, Returned
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
@@ -90,19 +90,9 @@ class QueueRows(SqlitePart):
             committed=self._learn,
         )
 
-    def finish_and_tell(
-        self,
-        lease: Lease,
-        fact: Fact,
-        at: datetime,
-        told: Callable[[Finished | Exception], None],
-        *,
-        events: Sequence[NewEvent] = (),
-        predict_time: float | None = None,
-    ) -> None:
-        conclusion = changes.Conclusion(fact, at, tuple(events), None, None, predict_time)
+    def finish_returned(self, lease: Lease, returned: Returned, told: Callable[[Finished | Exception], None]) -> None:
         self._writer.submit_and_tell(
-            finish_one, self._counters, self._guard, lease, conclusion, told=told, committed=self._learn
+            finish_one, self._counters, self._guard, lease, returned, told=told, committed=self._learn
         )
 
     def _learn(self, finished: Finished) -> None:
@@ -203,9 +193,10 @@ def finish_one(
     counters: QueueCounters,
     guard: LeaseGuard,
     lease: Lease,
-    conclusion: changes.Conclusion,
+    how: changes.Conclusion | Returned,
 ) -> Finished | HalleyError:
-    """See WorkQueue.finish."""
+    """See WorkQueue.finish and WorkQueue.finish_returned."""
+    conclusion = changes.conclusion_of(how) if isinstance(how, Returned) else how
     try:
         known = counters.known.held_by(lease)
         if known is not None and (ended := changes.end_unchanged(connection, counters, known, conclusion)) is not None:

@@ -52,6 +52,7 @@ class _Creates:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._like: tuple[object, ...] = ()
+        self._is_usual = False
         self._session_id: str | None = None
         self._room = 0  # so many more may wait
         self._predictions: list[Prediction] = []
@@ -64,9 +65,10 @@ class _Creates:
         if like != self._like or session_id != self._session_id:
             self.write(counters)
             self._like, self._session_id = like, session_id
+            self._is_usual = like[:_OPTIONAL] == _NOTHING_OPTIONAL
             self._room = 0 if session_id is not None else counters.room(prediction.account_id)
         is_plain = new.work_input is new.context is None and new.idempotency is None and not new.files
-        if not is_plain or like[:_OPTIONAL] != _NOTHING_OPTIONAL or (session_id is None and not self._room):
+        if not is_plain or not self._is_usual or (session_id is None and not self._room):
             self.write(counters)
             self._like = ()
             return None

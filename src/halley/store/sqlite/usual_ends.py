@@ -11,9 +11,9 @@ import msgspec
 from halley.clock import to_micros
 from halley.errors import HalleyError, WrongState
 from halley.predictions.lifecycle import conclude_returned
-from halley.predictions.queue import Finished, Lease
-from halley.predictions.records import OutputItem, Prediction
-from halley.predictions.status import EventKind, Fact, Status
+from halley.predictions.queue import Finished, Lease, Returned
+from halley.predictions.records import Prediction, encode_output
+from halley.predictions.status import Fact, Status
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import Conclusion, LeaseGuard
 from halley.store.sqlite.event_rows import INSERT_EVENT, INSERT_EVENTS, MOST_JOINED_BYTES, RETURNED, Row, event_rows
@@ -35,12 +35,9 @@ END_RETURNED: Final = (
 _RELEASE: Final = Portions("DELETE FROM queue WHERE session_id = ? AND fence = ? AND prediction_id IN ({})", "?")
 _RETURNED_EVENTS: Final = ManyRows(INSERT_EVENT.partition(" VALUES ")[0], f"(?, ?, 4, 1, '{RETURNED}', ?, ?, 0, ?)")
 _STARTING: Final = Status.STARTING
-_STARTED: Final = EventKind.STARTED
-_OUTPUT_SET: Final = EventKind.OUTPUT_SET
 _SUCCEEDED: Final = Fact.SUCCEEDED
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 
 
 class _NotAsExpected(Exception):
@@ -59,37 +56,35 @@ class _Ends:
         self._returned_rows: list[Row] = []
         self._returned_events: list[Row] = []
 
-    def add(self, counters: QueueCounters, live: Live, lease: Lease, conclusion: Conclusion) -> Finished | None:
+    def add(self, counters: QueueCounters, live: Live, lease: Lease, how: Conclusion | Returned) -> Finished | None:
         """The outcome, once it is written. None if it is another than success: for a row that may not be as it was."""
         holder = lease.session_id, lease.fence
         if holder != self._holder:
             self.write()
             self._holder = holder
-        ended = self._add_returned(counters, live, conclusion) or self._add(counters, live, conclusion)
+        ended = self._add_returned(counters, live, how) if isinstance(how, Returned) else None
+        if ended is None:
+            ended = self._add(counters, live, changes.conclusion_of(how) if isinstance(how, Returned) else how)
         if ended is None:
             return None
         self._ids.append(ended.id)
         return Finished(prediction=ended, applied=True)
 
-    def _add_returned(self, counters: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction | None:
-        """The terminal prediction of a first attempt that comes with its start and its output; None for any other."""
-        before, at, events = live.prediction, conclusion.at, conclusion.events
-        is_first = before.revision == before.attempts == before.fence == live.attempt == 1
-        is_young = live.fence == live.last_seq == 1 and before.status is _STARTING
-        if not is_first or not is_young or len(events) != 2 or before.webhook is not None:
+    def _add_returned(self, counters: QueueCounters, live: Live, returned: Returned) -> Prediction | None:
+        """The terminal prediction if nothing has happened to it but its first lease; None for any other."""
+        before, output = live.prediction, returned.output
+        is_first = before.revision == before.attempts == before.fence == live.attempt == live.fence == 1
+        is_new = live.last_seq == 1 and before.status is _STARTING and before.webhook is None
+        if not is_first or not is_new or output is None:
             return None
-        start, output = events
-        if start.kind is not _STARTED or output.kind is not _OUTPUT_SET or start.data or output.at != at:
+        data = encode_output(output)
+        if len(data) > MOST_JOINED_BYTES:
             return None
-        item = _decode_output(output.data)
-        if item.files or len(output.data) > MOST_JOINED_BYTES:
-            return None
-        value, predict_time = bytes(item.value), conclusion.predict_time
-        ended = conclude_returned(before, at, started_at=start.at, output=value, predict_time=predict_time)
-        started_micros, micros, name = to_micros(start.at), to_micros(at), ended.id
-        self._returned_rows.append((started_micros, micros, _encode(ended.metrics), value, live.number, name))
+        ended = conclude_returned(before, returned.at, returned.started_at, output, returned.predict_time)
+        name, started_at, at = ended.id, to_micros(returned.started_at), to_micros(returned.at)
+        self._returned_rows.append((started_at, at, _encode(ended.metrics), output, live.number, name))
         offset = counters.take_offsets(3, may_be_told=False)
-        self._returned_events.append((offset + 2, name, micros, output.data, started_micros))
+        self._returned_events.append((offset + 2, name, at, data, started_at))
         return ended
 
     def _add(self, counters: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction | None:
@@ -141,19 +136,20 @@ class _Ends:
 
 
 def finish_many(
-    connection: sqlite3.Connection, finishes: Sequence[tuple[QueueCounters, LeaseGuard, Lease, Conclusion]]
+    connection: sqlite3.Connection,
+    finishes: Sequence[tuple[QueueCounters, LeaseGuard, Lease, Conclusion | Returned]],
 ) -> list[Finished | HalleyError]:
     """As `finish_one` for each."""
     outcomes: list[Finished | HalleyError] = []
     ends = _Ends(connection)
-    for counters, guard, lease, conclusion in finishes:
-        live = counters.known.held_by(lease) if _is_plain(conclusion) else None
+    for counters, guard, lease, how in finishes:
+        live = counters.known.held_by(lease) if isinstance(how, Returned) or _is_plain(how) else None
         outcome: Finished | HalleyError | None = None
         if live is not None:
-            outcome = ends.add(counters, live, lease, conclusion)
+            outcome = ends.add(counters, live, lease, how)
         if outcome is None:
             ends.write()
-            outcome = finish_one(connection, counters, guard, lease, conclusion)
+            outcome = finish_one(connection, counters, guard, lease, how)
         outcomes.append(outcome)
     ends.write()
     return outcomes

@@ -1,12 +1,13 @@
 """The contract of leases: who may write about a run, and the effect of each write."""
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
 
 from halley.errors import LeaseLost, WrongState
-from halley.predictions.queue import Finished, Lease
+from halley.predictions.queue import Finished, Lease, Returned
 from halley.predictions.records import Finish
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.ports import Store
@@ -267,14 +268,37 @@ class LeaseContract(StoreSuite):
         told: asyncio.Queue[Finished | Exception] = asyncio.Queue()
         lease = await leased(store, maker)
         wrong = msgspec.structs.replace(lease, fence=lease.fence + 1)
-        events, at = [maker.started(), maker.output(1)], maker.clock.now()
+        at = maker.clock.now()
+        returned = Returned(started_at=at, at=at + timedelta(seconds=1), output=b'"x"', predict_time=0.5)
         async with asyncio.timeout(10):
-            store.finish_and_tell(wrong, Fact.SUCCEEDED, at, told.put_nowait, events=events)
+            store.finish_returned(wrong, returned, told.put_nowait)
             assert told.empty(), "not inside of the call"
             assert isinstance(await told.get(), LeaseLost)
-            store.finish_and_tell(lease, Fact.SUCCEEDED, at, told.put_nowait, events=events, predict_time=0.5)
+            store.finish_returned(lease, returned, told.put_nowait)
             finished = await told.get()
-        assert finished == Finished(prediction=await row_of(store, lease.prediction_id), applied=True)
+        row = await row_of(store, lease.prediction_id)
+        assert finished == Finished(prediction=row, applied=True)
+        assert (row.status, row.output, row.metrics["predict_time"]) == (Status.SUCCEEDED, b'"x"', 0.5)
+
+    @pytest.mark.parametrize("output", [None, b"1", b'"\xc3\xbc"', b'{"files":[]}', b"9" * 5000])
+    async def test_a_run_that_only_returned_ends_as_told_by_its_events(
+        self, store: Store, maker: Maker, output: bytes | None
+    ) -> None:
+        leases = [await leased(store, maker, account_id=f"a{number}") for number in range(2)]
+        at = maker.clock.now()
+        returned = Returned(started_at=at, at=at + timedelta(seconds=1), output=output)
+        told: asyncio.Queue[Finished | Exception] = asyncio.Queue()
+        store.finish_returned(leases[0], returned, told.put_nowait)
+        await store.finish(leases[1], Fact.SUCCEEDED, returned.at, events=returned.events())
+        assert isinstance(await told.get(), Finished)
+        found = []
+        for lease in leases:
+            events = await store.read_events(lease.prediction_id)
+            row = await row_of(store, lease.prediction_id)
+            told_of = [(event.seq, event.kind, event.at, event.data) for event in events[1:]]
+            found.append((told_of, row.status, row.output, row.logs, row.metrics["predict_time"]))
+        assert found[0] == found[1]
+        assert [event.kind for event in returned.events()] == [kind for _, kind, _, _ in found[0][0][:-1]]
 
     async def test_finishing_again_is_harmless(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
