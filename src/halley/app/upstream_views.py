@@ -76,6 +76,7 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
                 bucket=_bucket(report.bucket),
                 submit_seconds=None if place.record is None else _latency(place.record.submits),
                 run_seconds=None if place.record is None else _latency(place.record.runs),
+                webhooks=report.webhooks,
                 last_errors=[UpstreamError(at=rfc3339(fault.at), text=fault.text) for fault in report.faults],
             )
         )

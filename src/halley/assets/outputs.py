@@ -82,8 +82,9 @@ class OutputFileStore:
         files: list[OutputFile] = []
         for number, text in enumerate(await self._texts(value, pointers)):
             index = first_index + number
-            path = text if number < len(paths) else await self._fetched(text, index, folder, origin)
-            files.append(await self._keep(prediction_id, index, path, folder))
+            is_fetched = number >= len(paths)
+            path = await self._fetched(text, index, folder, origin) if is_fetched else text
+            files.append(await self._keep(prediction_id, index, path, folder, take=is_fetched))
         refs = [(pointer, file.ref) for pointer, file in zip(pointers, files, strict=True)]
         return StoredOutput(value=await self._filled(value, refs), files=tuple(files))
 
@@ -115,7 +116,10 @@ class OutputFileStore:
         """Remove the references of a prediction, and delete files without a reference."""
         await self._blob_references.release(OWNER_KIND, prediction_id)
 
-    async def _keep(self, prediction_id: str, index: int, path_text: str, folder: Path | None) -> OutputFile:
+    async def _keep(
+        self, prediction_id: str, index: int, path_text: str, folder: Path | None, *, take: bool
+    ) -> OutputFile:
+        """`take`: nothing writes to the file any more."""
         name = safe_name(Path(path_text).name)
         try:
             path = _inside(path_text, folder)
@@ -126,7 +130,7 @@ class OutputFileStore:
             raise Refused(f"The model returned the file {path_text!r}: that is no path.") from error
         try:
             # the runner's own copies are not written again; files that the model wrote may be
-            take = folder is not None and path.is_relative_to(folder / COPIES)
+            take = take or (folder is not None and path.is_relative_to(folder / COPIES))
             info = await self._blob_references.keep_file(
                 path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name, take=take, source=opened
             )

@@ -6,7 +6,7 @@ A provider is constructed by `app.upstream_kinds` from the settings of its kind,
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -60,6 +60,10 @@ class UpstreamAddress(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
 
 
+WebhookState = Literal["arriving", "awaited", "refused"]
+"""Whether webhooks of a service arrive: lately; not, or not yet; it refuses to send them to this server."""
+
+
 class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """The state of an upstream, as its provider knows it. No I/O was needed for it."""
 
@@ -70,6 +74,7 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     bucket: SubmitBucket | None = None
     waits_for: str = ""  # why it can begin nothing now, although it may be reached
     addresses: Sequence[UpstreamAddress] = ()  # if each has slots of its own
+    webhooks: WebhookState | None = None  # None: it is asked for none
     faults: Sequence[UpstreamFault] = ()  # the last few, newest first
 
 

@@ -73,13 +73,14 @@ def _check_rest(headers: Mapping[str, str], target: EgressTarget, draft: Draft) 
     """
     found = _RANGE.fullmatch(headers.get("content-range", "").strip())
     total = None if found is None or found[3] == "*" else int(found[3])
-    tag = headers.get("etag", "")
+    is_tag = draft.validator.startswith('"')
+    shown = headers.get("etag" if is_tag else "last-modified", "").strip()
     is_rest = (
         bool(draft.size_bytes and draft.validator)  # else none was asked for
         and found is not None
         and int(found[1]) == draft.size_bytes
-        and (total is None or (int(found[2]) + 1 == total and total == (draft.total_bytes or total)))
-        and (not tag or not draft.validator.startswith('"') or tag == draft.validator)
+        and (total is None or (int(found[2]) < total == (draft.total_bytes or total)))
+        and shown in ("", draft.validator)
     )
     if not is_rest:
         draft.begin("", None)

@@ -112,6 +112,12 @@ async def test_without_a_sure_validator_it_begins_again(host: Host, tmp_path: Pa
     assert host.ranges == [None, None]
 
 
+async def test_a_host_that_gives_only_pieces_is_asked_for_the_next(host: Host, tmp_path: Path) -> None:
+    piece = Answer(DATA[100_000:150_000], 206, content_range=f"bytes 100000-149999/{len(DATA)}", **TAG)
+    host.answers = [Answer(cut=100_000, **TAG), piece, rest(DATA, 150_000, **TAG)]
+    assert await host.copied(tmp_path) == DATA
+
+
 async def test_a_file_that_changed_meanwhile_is_copied_whole(host: Host, tmp_path: Path) -> None:
     host.answers = [Answer(cut=100_000, **TAG), Answer(OTHER, etag='"b"')]
     assert await host.copied(tmp_path) == OTHER
@@ -133,6 +139,12 @@ async def test_another_part_than_the_rest_is_not_used(host: Host, tmp_path: Path
     host.answers = [Answer(cut=100_000, **TAG), wrong, Answer(**TAG)]
     assert await host.copied(tmp_path) == DATA
     assert host.ranges == [None, "bytes=100000-", None]
+
+
+async def test_a_rest_of_another_time_is_not_used(host: Host, tmp_path: Path) -> None:
+    later = {**OLD, "last-modified": "Wed, 11 Mar 2026 09:00:00 GMT"}
+    host.answers = [Answer(cut=100_000, **OLD), rest(OTHER, 100_000, **later), Answer(OTHER, **later)]
+    assert await host.copied(tmp_path) == OTHER
 
 
 async def test_a_part_that_nobody_asked_for_is_not_used(host: Host, tmp_path: Path) -> None:

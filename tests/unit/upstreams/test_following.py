@@ -308,6 +308,16 @@ async def test_the_token_is_in_no_log_or_error_of_a_run() -> None:
     assert outcome.error == "cannot send [token]"
 
 
+async def test_the_address_of_the_service_is_in_no_error_of_a_run() -> None:
+    service = FakeService({"test/echo": script(STARTS)})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        handle = await provider.submit(work_of("echo", "a", "p1"))
+        text = f"see {server.url}/predictions/{handle} and https://example.com/x\nsecond line"
+        service.runs[handle].stages[:] = [Stage(status="failed", error=text)]
+        outcome = await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        assert outcome.error == "see the service and https://example.com/x\nsecond line"
+
+
 async def test_a_cancel_in_the_first_moment_of_a_run_arrives() -> None:
     service = FakeService({"test/wait": script(Stage(status="processing"))})
     async with serve(service) as server, open_provider(server.url, "replicate") as provider:

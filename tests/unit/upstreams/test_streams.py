@@ -48,7 +48,9 @@ async def host() -> AsyncIterator[StreamHost]:
     server.close()
 
 
-async def followed(server: FakeServer, service: FakeService, host: StreamHost, *, listed: bool, allowed: bool) -> bool:
+async def followed(
+    server: FakeServer, service: FakeService, host: StreamHost, *, listed: bool, allowed: bool, seconds: float = 0.3
+) -> bool:
     """Whether the event of the other host makes the provider look at its run."""
     name = f"127.0.0.1:{host.port}"
     rules = AddressRules(origins=frozenset({("127.0.0.1", host.port)}) if allowed else frozenset())
@@ -61,14 +63,14 @@ async def followed(server: FakeServer, service: FakeService, host: StreamHost, *
         run = service.runs[handle]
         run.more_urls = {"stream": f"http://{name}/v1/files/secret-path?x=1"}
         following = asyncio.ensure_future(provider.follow(handle, lambda _: None))
-        for _ in range(100):
+        for _ in range(1000):
             if (host.heads and listed and allowed) or (not (listed and allowed) and run.reads > 1):
                 break
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         run.stages[:] = [Stage(status="succeeded", output="x")]
         host.more.set()
-        done, _ = await asyncio.wait([following], timeout=1.0 if listed and allowed else 0.2)
+        done, _ = await asyncio.wait([following], timeout=seconds)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         return bool(done)
@@ -84,7 +86,7 @@ async def service() -> AsyncIterator[tuple[FakeService, FakeServer]]:
 async def test_a_stream_at_a_listed_host_is_a_hint_and_gets_no_token(
     service: tuple[FakeService, FakeServer], host: StreamHost
 ) -> None:
-    assert await followed(service[1], service[0], host, listed=True, allowed=True)
+    assert await followed(service[1], service[0], host, listed=True, allowed=True, seconds=20.0)
     [head] = host.heads
     assert head.startswith("GET /v1/files/secret-path?x=1 HTTP/1.1")
     assert "authorization" not in head.lower()

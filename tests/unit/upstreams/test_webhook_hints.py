@@ -103,6 +103,7 @@ async def test_cometapi_gets_none() -> None:
     async with world("cometapi", poll=FAST) as here:
         await here.provider.submit(work_of("echo", "x", "p1"))
         assert "webhook" not in here.creates[0]
+        assert here.provider.report().webhooks is None
 
 
 async def test_a_service_that_refuses_webhooks_gets_the_create_without_and_no_other() -> None:
@@ -114,6 +115,7 @@ async def test_a_service_that_refuses_webhooks_gets_the_create_without_and_no_ot
         assert ["webhook" in one for one in here.creates] == [True, False, False]
         assert len(here.service.runs) == 2
         text = str(here.provider.report().faults)
+        assert here.provider.report().webhooks == "refused"
         assert "only polled" in text
         assert "secret" not in text
 
@@ -202,7 +204,7 @@ async def test_without_arrivals_the_rhythm_stays_that_of_polls() -> None:
             outcome = await here.provider.follow(handle, lambda _: None)
             assert outcome.status == "succeeded"
         hook = here.hooks.opener("back")("p9", 1)
-        assert not here.provider._hooks.are_enough(hook)
+        assert not here.provider._hooks.are_enough(hook, is_new=True)
 
 
 async def test_hundred_open_runs_cost_few_polls_while_webhooks_arrive() -> None:
@@ -227,6 +229,7 @@ async def test_a_lost_create_is_settled_by_the_run_that_its_webhook_names() -> N
         await until(lambda: here.service.runs)
         [handle] = here.service.runs
         here.service.runs[handle].webhook = None  # the service does not show it
+        here.service.plan("read", says(404, b""))  # nor the run at once
         here.tell("p1", "../nothing")
         here.tell("p1", "unheard-of")
         here.tell("p1", handle)
@@ -287,3 +290,14 @@ async def test_what_is_refused_also_without_a_webhook_leaves_them_on() -> None:
             await here.provider.submit(work_of("echo", "x", "p1"))
         await here.provider.submit(work_of("echo", "x", "p2"))
         assert ["webhook" in one for one in here.creates] == [True, False, True]
+
+
+async def test_an_adopted_run_is_polled_as_usual_until_its_own_webhooks_arrive() -> None:
+    async with world(poll=msgspec.structs.replace(FAST, hinted_seconds=60.0)) as here:
+        await here.provider.submit(work_of("wait", "abc", "p1"))
+        here.tell("p1")  # webhooks of the service arrive
+        run = here.service.begin("test/echo", {"text": "abc"})  # begun by other settings, without a webhook
+        handle = await here.provider.adopt(work_of("echo", "abc", "p2"), run.id)
+        assert handle == run.id
+        outcome = await asyncio.wait_for(here.provider.follow(handle, lambda _: None), 20)
+        assert outcome.status == "succeeded"

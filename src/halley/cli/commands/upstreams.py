@@ -199,6 +199,7 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("times that it did not answer", one.get("opened")),
         ("seconds of a submit", _latency(one.get("submit_seconds"))),
         ("seconds of a run", _latency(one.get("run_seconds"))),
+        ("webhooks from it", one.get("webhooks")),
     ]
     facts += [(str(one["url"]), _address(one)) for one in one.get("addresses") or ()]
     return [[title, str(value)] for title, value in facts if value is not None]

@@ -101,7 +101,7 @@ class LostCreates:
             return await self._by_key(create, named)
         if profile.settle_seconds is not None:
             return await self._in_list(create, profile.settle_seconds, named)
-        if named.may_come and (handle := await named.wait(self._look_seconds)) is not None:
+        if named.may_come and (handle := await named.until(self._look_seconds)) is not None:
             return handle
         raise OutcomeUnknown("The service has no list in which it could be looked for.")
 

@@ -14,6 +14,8 @@ from halley.providers.replicate.likeness import Likeness, likeness
 from halley.providers.services.verdicts import handle_of, is_handle
 from halley.webhooks.wakeable_sleep import WakeableSleep
 
+LOOK_SECONDS: Final = 1.0  # between two looks at the same run
+
 Taken = Callable[[Create, Sequence[str]], Awaitable[frozenset[str]]]
 """Which of these runs belong to other predictions of ours."""
 
@@ -42,6 +44,14 @@ class NamedRuns:
                 return handle
         return None
 
+    async def until(self, seconds: float) -> str | None:
+        """The run that a webhook names within so many seconds; None if there is none, or it cannot be the one."""
+        end = self._clock.monotonic() + seconds
+        while (left := end - self._clock.monotonic()) > 0:
+            if (handle := await self.wait(min(left, LOOK_SECONDS))) is not None:
+                return handle
+        return None
+
     async def wait(self, seconds: float) -> str | None:
         """Wait so long for a webhook; returns the run that it names, at once if there is one."""
         if self._hook is None:
@@ -66,10 +76,11 @@ class NamedRuns:
             row = await self._api.get(run_path(handle))
         except ProviderBusy:
             return False  # asked again after the next wait
+        if row is None:
+            return False  # a service may show a run later than its webhook arrives
         given = msgspec.json.decode(self._create.input)
         is_ours = (
-            row is not None
-            and handle_of(row) == handle
+            handle_of(row) == handle
             and likeness(self._create, given, dict(row)) is not Likeness.NONE
             and handle not in await self._taken(self._create, [handle])
         )

@@ -170,7 +170,7 @@ class ReplicateProvider(SharedSlots):
             text = f"This server follows no prediction {handle!r} of the service."
             return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
         try:
-            relies_on_hints = partial(self._hooks.are_enough, run.hook)
+            relies_on_hints = partial(self._hooks.are_enough, run.hook, is_new=run.is_new)
             with self._poller.watch(handle, is_new=run.is_new, relies_on_hints=relies_on_hints) as watch:
                 run.watched_by(watch)
                 with self._hooks.heard(run.hook, partial(self._poller.hint, watch)):
@@ -211,6 +211,7 @@ class ReplicateProvider(SharedSlots):
             unknown=self._journal.unknown,
             paused_seconds=self._pace.submit_paused_seconds,
             bucket=self._pace.submits.bucket(),
+            webhooks=self._hooks.state,
             faults=self._journal.faults,
         )
 

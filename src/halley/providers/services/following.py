@@ -121,7 +121,7 @@ class RunFollowing:
         for name, value in run.metrics.items():
             self._emit(MetricValue(name=name, value=value))
         if run.state == "failed":
-            error = self._journal.without_token(run.error or _NO_REASON)
+            error = self._journal.without_address(run.error or _NO_REASON)
             return Outcome(status="failed", error=error, predict_time=run.predict_time)
         return Outcome(status="succeeded", predict_time=run.predict_time)
 

@@ -45,7 +45,11 @@ class Journal:
 
     def for_callers(self, text: str) -> str:
         """The text for the message of a prediction: in one line, without our token and the address of the service."""
-        return plain(self.without_token(self._address.sub("the service", text)))
+        return plain(self.without_address(text))
+
+    def without_address(self, text: str) -> str:
+        """The text without our tokens and the address of the service, otherwise as it is."""
+        return self.without_token(self._address.sub("the service", text))
 
     def without_token(self, text: str) -> str:
         """The text without our tokens, otherwise as it is."""

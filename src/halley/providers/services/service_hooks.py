@@ -7,6 +7,7 @@ from typing import Final
 
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import Hook, OpenHook
+from halley.dispatch.upstreams import WebhookState
 from halley.providers.services.journal import Journal
 
 _log: Final = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class ServiceHooks:
         self._open = open_hook
         self._journal = journal
         self._missed = 0
+        self._were_refused = False
         self.arrive = False  # the last ones have arrived
         self.have_arrived = False  # so the service can reach this server
 
@@ -36,9 +38,12 @@ class ServiceHooks:
         hook.listen(self._note_arrival)
         return hook
 
-    def are_enough(self, hook: Hook | None) -> bool:
-        """Whether webhooks can be expected for all that happens to a run: then it may be polled rarely."""
-        return self.arrive and hook is not None and not hook.says_end
+    def are_enough(self, hook: Hook | None, *, is_new: bool) -> bool:
+        """Whether webhooks can be expected for all that happens to a run: then it may be polled rarely.
+
+        One that is not new may have been begun without them, by other settings.
+        """
+        return self.arrive and hook is not None and not hook.says_end and (is_new or hook.has_arrived)
 
     @contextmanager
     def heard(self, hook: Hook | None, on_hint: Callable[[], None]) -> Iterator[None]:
@@ -54,13 +59,20 @@ class ServiceHooks:
             hook.leave(on_hint)
 
     @property
+    def state(self) -> WebhookState | None:
+        """For operators; None: none are asked for."""
+        if self._open is None:
+            return "refused" if self._were_refused else None
+        return "arriving" if self.arrive else "awaited"
+
+    @property
     def are_refused(self) -> bool:
         """Whether the service takes no address of ours."""
         return self._open is None
 
     def refuse(self, text: str) -> None:
         """The service does not take our address: send none any more."""
-        self._open = None
+        self._open, self._were_refused = None, True
         self.arrive = False
         self._journal.note(f"It refuses webhooks to this server, so its runs are only polled. {text}")
         _log.warning("a service refuses webhooks to this server, so its runs are only polled")

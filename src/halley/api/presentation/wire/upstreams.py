@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from halley.api.presentation.wire.values import ListPage, Time
+from halley.dispatch.upstreams import WebhookState
 from halley.predictions.settlements import SettledHow
 
 
@@ -49,7 +50,7 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
 
     `addresses` has those of a service whose addresses have slots of their own. `unknown` counts predictions of which it
     is not known whether they ran there, `submits` what was submitted in the last 24 hours; `max_submits_per_day` is
-    null if any number may be.
+    null if any number may be. `webhooks` is null if it is not asked to send any.
     """
 
     name: str
@@ -70,6 +71,7 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
     bucket: Bucket | None
     submit_seconds: Latency | None
     run_seconds: Latency | None
+    webhooks: WebhookState | None
     last_errors: list[UpstreamError]
 
 
