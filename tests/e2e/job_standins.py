@@ -51,7 +51,7 @@ class TaskStandIn(StandIn):
         raise NotImplementedError
 
     def begin(self, given: dict[str, Any]) -> str:
-        run = f"task_{len(self.runs) + 1}"
+        run = f"task_{len(self.given) + 1}"
         self.given[run] = given
         self.runs[run] = deque(self.states(run))
         return run

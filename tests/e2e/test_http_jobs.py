@@ -1,10 +1,13 @@
 """Three services with tasks of their own are models behind the real server, by the job files of examples/ alone."""
 
+import base64
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +79,7 @@ def test_a_video_is_made_from_a_form_and_comes_from_its_content_route(
         *({"status": "in_progress", "progress": percent} for percent in (15, 40, 40, 85)),
         {"status": "completed", "progress": 100, "video_url": None, "usage": {"cost": 0.4}},
     ]
-    videos.contents = {"task_1": VIDEO}
+    videos.contents = {"task_1": VIDEO}  # the first of this module
     image = tmp_path / "first frame.png"
     image.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
     row = task("openai/sora-2", image=image, prompt='a "crab"\r\n--x--', seconds=8)
@@ -204,3 +207,32 @@ def test_validate_names_the_place_in_the_job_file(front: Halley, tmp_path: Path)
     assert "providers.videos.file" in said
     assert "answer.status: 'status' is no JSON pointer" in said
     assert "'/status'" in said
+
+
+def test_a_video_goes_on_after_the_server_was_killed(services: dict[str, Any], front: Halley, tmp_path: Path) -> None:
+    videos = services["videos"]
+    is_over = threading.Event()
+    videos.states = lambda _: [{"status": "in_progress", "progress": 30}]
+    image = f"data:image/png;base64,{base64.b64encode(PICTURE[:900]).decode()}"
+    given = {"input": {"prompt": "goes on", "image": image}}
+    row = front.call("POST", "/v1/models/openai/sora-2/predictions", given)[2]
+    begun = {"prompt": "goes on"}.items()
+    for _ in range(400):
+        found = [run for run, sent in videos.given.items() if begun <= sent.items() and run in videos.runs]
+        if found and "30%" in front.call("GET", f"/v1/predictions/{row['id']}")[2]["logs"]:
+            break
+        is_over.wait(0.05)
+    front.kill()
+    (run,) = found
+    videos.contents[run] = VIDEO
+    videos.runs[run] = deque([{"status": "completed", "progress": 100, "usage": {"cost": 0.4}}])
+    front.start()
+    for _ in range(100):
+        row = front.call("GET", f"/v1/predictions/{row['id']}", headers={"Prefer": "wait=5"})[2]
+        if row["status"] in {"succeeded", "failed"}:
+            break
+    assert (row["status"], row["error"]) == ("succeeded", None)
+    assert row["metrics"]["cost"] == 0.4
+    assert sha(front.call("GET", row["output"])[2]) == sha(VIDEO)
+    assert [line.split("%")[0].strip() for line in row["logs"].splitlines()] == [str(n) for n in range(5, 101, 5)]
+    assert sum(begun <= sent.items() for sent in videos.given.values()) == 1
