@@ -1,5 +1,6 @@
 """The real server in front of two fake Cog servers: files, cancels, a server that is not well, a kill -9."""
 
+import asyncio
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ async def paint(run: Running) -> Any:
     """Two files, or a run without end."""
     if run.input["text"] == "wait":
         await wait(run)
+    if run.input["text"] == "slow":
+        await asyncio.sleep(2)
     for number in range(2):
         run.log(f"file {number}\n")
         run.yields("data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + bytes([number])).decode())
@@ -98,6 +101,10 @@ def test_two_servers_run_predictions_with_files_and_cancels(cogs: tuple[FakeCog,
         for row in rows:
             server.call("POST", f"/v1/predictions/{row['id']}/cancel")
             until(server, row["id"], "canceled")
+        for _ in range(400):  # a caller need not wait for that
+            if not any(cog.runs for cog in cogs):
+                break
+            time.sleep(0.05)
         assert not any(cog.runs for cog in cogs)
 
         for cog in cogs:
@@ -116,12 +123,21 @@ def test_two_servers_run_predictions_with_files_and_cancels(cogs: tuple[FakeCog,
         until(server, waiting["id"], "succeeded")
 
 
-def test_a_run_that_a_kill_has_cut_is_unknown_or_sent_again(cogs: tuple[FakeCog, FakeCog], tmp_path: Path) -> None:
+def test_a_stop_waits_and_what_a_kill_cuts_is_unknown_or_sent_again(
+    cogs: tuple[FakeCog, FakeCog], tmp_path: Path
+) -> None:
     async def quick(run: Running) -> Any:
         run.yields("data:text/plain;base64,YQ==")
         return list(run.output)
 
     with Halley(tmp_path, "--no-demo", config=EACH.format(*(cog.url for cog in cogs))) as server:
+        slow = create(server, "slow", model="acme/once", seconds=0)
+        until(server, slow["id"], "processing")
+        server.stop()
+        server.start()
+        assert until(server, slow["id"], "succeeded")  # a stop waits for it
+        assert cogs[0].begun[slow["id"]] == 1
+
         rows = [create(server, "wait", model=model, seconds=0) for model in ("acme/once", "acme/again")]
         for row in rows:
             until(server, row["id"], "processing")

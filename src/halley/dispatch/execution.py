@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from halley.dispatch.parts import RunParts
-from halley.dispatch.ports import Outcome, Work
+from halley.dispatch.ports import Outcome, Work, loses_runs
 from halley.dispatch.recorder import Recorder, StartSoon
 from halley.dispatch.routing import ProviderRoute
 from halley.dispatch.slot_queue import SlotQueue
@@ -87,7 +87,7 @@ class Execution:
     @property
     def continues_elsewhere(self) -> bool:
         """Whether its run continues without this process: nothing has to be waited for."""
-        return self._submission is not None and self._cancel is not None
+        return self._submission is not None and self._cancel is not None and not loses_runs(self._provider)
 
     def was_stopped(self) -> bool:
         """True after `stop` was called."""
@@ -277,10 +277,8 @@ class Execution:
         brings_files = self._provider.wants_local_files and self.claimed.recorded is None
         uses_files = brings_files and runnable is not None and runnable.uses_files
         work = self._make_work(is_alone=is_alone, uses_files=uses_files)
-        if runnable is None or not uses_files:
-            return await self._prepared(self._with_slot(work)) if is_alone else work
-        document = runnable.version.openapi_schema
-        if not self._parts.files.stager.has_files(self.version, document):
+        document = b"" if runnable is None else runnable.version.openapi_schema
+        if not uses_files or not self._parts.files.stager.has_files(self.version, document):
             return await self._prepared(self._with_slot(work)) if is_alone else work
         return await self._prepared(self._staged(work, document))
 
@@ -301,6 +299,7 @@ class Execution:
             context=self.claimed.context,
             alone=is_alone,
             folder=folder,
+            has_output=self.claimed.recorded is not None and self.claimed.recorded.outputs > 0,
             has_slot=self._slot_held,
             age_seconds=self._clock.elapsed() - self.waits_since,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -26,6 +26,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     input: bytes  # JSON object
     context: bytes | None = None  # JSON object of strings
     alone: bool = False  # it was submitted into a slot that was taken with `alone`
+    has_output: bool = False  # some of it is recorded: another run could have another
     has_slot: bool = True  # False only for an adopted run: then no slot is released at its end
     paths: tuple[Pointer, ...] = ()
     fence: int = 0  # of the lease: distinguishes two leases of one attempt
@@ -199,6 +200,21 @@ class Provider(Protocol):
         `follow` still returns. Does nothing if it has ended.
         """
         ...
+
+
+@runtime_checkable
+class BoundProvider(Protocol):
+    """What a provider may say besides, whose runs elsewhere end with the connections of this process."""
+
+    @property
+    def loses_runs_at_stop(self) -> bool:
+        """Whether its runs get the same time at a stop as those on this machine."""
+        ...
+
+
+def loses_runs(provider: Provider) -> bool:
+    """Whether a stop of this process would end the runs of a provider elsewhere."""
+    return isinstance(provider, BoundProvider) and provider.loses_runs_at_stop
 
 
 class SlotSource(Protocol):

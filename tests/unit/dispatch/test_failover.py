@@ -1,4 +1,6 @@
-"""A worker with two services: another one is tried only while nothing was submitted, and a stop waits for none."""
+"""A worker with two services: another one is tried only while nothing was submitted, and a stop waits only for runs
+that it would end.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,6 +33,7 @@ class Service(ScriptedProvider):
         super().__init__(slots=2)
         self.is_local = False
         self.wants_local_files = False
+        self.loses_runs_at_stop = False
         self.breaker: Breaker | None = None
         self.submits = 0
 
@@ -204,6 +207,19 @@ async def test_a_stop_does_not_wait_for_runs_elsewhere(failover: Failover) -> No
     row = await failover.row(made)
     assert (row.status.is_terminal, row.submit_state) == (False, SubmitState.SUBMITTED)
     assert await failover.harness.store.waiting() == {V: 1}
+
+
+async def test_a_stop_waits_for_runs_elsewhere_that_it_would_end(failover: Failover) -> None:
+    failover.a.loses_runs_at_stop = True
+    made = await failover.harness.create()
+    await failover.until_submitted(failover.a)
+    await failover.until_stored(made)
+    draining = asyncio.ensure_future(failover.harness.worker.drain(60.0))
+    await asyncio.sleep(0.05)
+    assert not draining.done()
+    failover.a.runs[0].end()
+    await draining
+    assert (await failover.row(made)).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize("failover", [1], indirect=True)

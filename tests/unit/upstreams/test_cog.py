@@ -243,6 +243,28 @@ async def test_a_stream_that_breaks_is_joined_again():
         assert server.begun == {"p1": 1}
 
 
+async def test_what_a_joined_stream_repeats_is_not_reported_twice():
+    server = cog(spell, "stream", ITEMS)
+    server.cut_after = 8
+    async with one(server) as provider:
+        said, outcome = await followed(provider, await begun(provider, given=b'{"text":"abcdefghij"}'))
+        assert (outputs(said), logs(said)) == (list("abcdefghij"), "".join(f"{letter}\n" for letter in "abcdefghij"))
+        assert (outcome.status, server.cut_after, server.begun) == ("succeeded", None, {"p1": 1})
+
+
+async def test_a_lost_run_that_has_shown_output_is_not_sent_again():
+    server = cog(spell, "coglet", ITEMS)
+    server.cuts.append("later")
+    async with one(server, rules=RERUN) as provider:
+        said, outcome = await followed(provider, await begun(provider, given=b'{"text":"' + b"a" * 60 + b'"}'))
+        assert outputs(said)
+        assert (outcome.status, outcome.reason, server.begun) == ("failed", UNKNOWN_REASON, {"p1": 1})
+    async with serve(server), open_provider(server, rules=RERUN) as provider:
+        shown = msgspec.structs.replace(work("p2"), has_output=True)
+        with pytest.raises(OutcomeUnknown):
+            await provider.adopt(shown, None)
+
+
 async def test_without_streams_a_run_is_watched_after_a_cut_and_its_end_is_unknown():
     server = cog(spell, "coglet", ITEMS)
     server.cuts.append("at once")
@@ -270,6 +292,36 @@ async def test_a_lost_run_is_sent_again_if_the_operator_says_so(line: Line):
     async with one(server, rules=RERUN) as provider:
         said, outcome = await followed(provider, await begun(provider))
         assert (outputs(said), outcome.status, server.begun) == (["abc"], "succeeded", {"p1": 2})
+
+
+async def test_a_lost_run_is_sent_to_another_server_if_its_own_has_gone():
+    first, second = cog(wait), cog(echo)
+    async with serve(second):
+        async with serve(first):
+            first_port = first.port
+            opened = open_provider(first, second, rules=RERUN)
+            provider = await opened.__aenter__()
+            await loaded(provider, 2)
+            handle = await begun(provider)
+        try:
+            assert first_port
+            said, outcome = await followed(provider, handle)
+            assert (outputs(said), outcome.status) == (["abc"], "succeeded")
+            assert (first.begun, second.begun) == ({"p1": 1}, {"p1": 1})
+        finally:
+            await opened.__aexit__(None, None, None)
+
+
+async def test_a_lost_run_is_adopted_elsewhere_if_its_server_has_gone():
+    dead = cog(wait)
+    dead.port = 1
+    async with serve(cog(echo)) as living, open_provider(dead, living, rules=RERUN) as provider:
+        await loaded(provider)
+        assert provider.take_slot("v")
+        handle = await within(provider.adopt(work(), f"{provider._pool.servers[0].label}:p1"))
+        assert handle is not None
+        assert (await followed(provider, handle))[1].status == "succeeded"
+        assert living.begun == {"p1": 1}
 
 
 # restarts

@@ -6,7 +6,7 @@ for by `CogServer.look`, where the server's line allows it.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import Final
 
@@ -17,7 +17,7 @@ from halley.clock import Clock
 from halley.dispatch.ports import Outcome, Progress
 from halley.dispatch.upstreams import Answered
 from halley.egress import OpenAnswer
-from halley.egress.errors import FetchFailed, NotSent, TooLarge
+from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.cog.report import end_in, is_known, is_unsent, with_time
 from halley.providers.cog.run import CogRun
@@ -61,15 +61,28 @@ _Result = SeenRun | SubmitAnswer | _Word
 class CogExchange:
     """The requests of one run."""
 
-    def __init__(self, run: CogRun, content: bytes, *, rules: ExchangeRules, clock: Clock, answered: Answered) -> None:
-        """`content` is the body of the request that begins it."""
+    def __init__(
+        self,
+        run: CogRun,
+        content: bytes,
+        *,
+        rules: ExchangeRules,
+        clock: Clock,
+        answered: Answered,
+        best: Callable[[], CogServer | None],
+    ) -> None:
+        """`content` is the body of the request that begins it; `best` is the server that would get the next run."""
         self._run = run
-        self._server: CogServer = run.server
+        self._best = best
         self._content = content
         self._rules = rules
         self._clock = clock
         self._answered = answered
         self._opened = asyncio.Event()  # an event stream has begun
+
+    @property
+    def _server(self) -> CogServer:
+        return self._run.server
 
     async def drive(self) -> None:
         """From the request to the end."""
@@ -92,6 +105,8 @@ class CogExchange:
                 return
             await self._clock.sleep(pause)
             pause = min(pause * 1.5, LONGEST_BUSY_SECONDS)
+            if not self._server.health.serves and (other := self._best()) is not None:
+                self._run.move(other)
             result = await self._sent(self._content)
         self._lost("It was sent too often.")
 
@@ -99,7 +114,7 @@ class CogExchange:
         """Whether it is sent again; if not, this settles it."""
         run, text = self._run, result.text if isinstance(result, SubmitAnswer) else "Its server has lost it."
         verdict = result.verdict if isinstance(result, SubmitAnswer) else SubmitVerdict.UNKNOWN
-        if verdict is SubmitVerdict.UNKNOWN and (not self._rules.rerun_lost or run.is_canceled):
+        if verdict is SubmitVerdict.UNKNOWN and (not self._may_rerun or run.is_canceled):
             self._lost(text)
             return False
         if verdict is SubmitVerdict.UNKNOWN:
@@ -111,6 +126,11 @@ class CogExchange:
             return True  # an older server that had not answered in time refuses it now: nothing was begun
         run.end(Outcome(status="canceled") if run.is_canceled else Outcome(status="failed", error=text))
         return False
+
+    @property
+    def _may_rerun(self) -> bool:
+        """Not after output was shown: that of another run may be another."""
+        return self._rules.rerun_lost and not self._run.report.has_output
 
     def _lost(self, text: str) -> None:
         text = self._server.journal.for_callers(text)
@@ -152,9 +172,10 @@ class CogExchange:
                 self._answered(True)
                 if opened.headers.get("content-type", "").startswith("text/event-stream") and opened.status == 200:
                     self._opened.set()
+                    self._run.report.restart()
                     return self._checked(await self._streamed(opened))
                 return self._read(await server.read(await opened.whole(ANSWER_LIMIT_BYTES)))
-        except NotSent as error:
+        except (NotSent, AddressRefused) as error:
             server.is_down(str(error))
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=str(error))
         except TooLarge as error:
@@ -192,6 +213,9 @@ class CogExchange:
             return _Word.JOINED
         if answer.status == 500 and answer.body is not None and "detail" in answer.body:
             return SeenRun(state="failed", error=str(answer.body["detail"]))  # the older line refuses an output so
+        if answer.status == 406 and self._server.abilities.has_stream:  # its document says otherwise
+            self._server.abilities = msgspec.structs.replace(self._server.abilities, has_stream=False)
+            return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text)
         if answer.status == 409 or (answer.status == 503 and answer.body is not None):
             self._server.refused_at = self._clock.monotonic()
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text, status=answer.status)
@@ -219,7 +243,7 @@ class CogExchange:
             found = await self._sent(LOOK)  # joins it, or is refused
             return _Word.LOST if isinstance(found, SubmitAnswer) else found
         if not server.abilities.can_look:
-            if not self._rules.rerun_lost:
+            if not self._may_rerun:
                 return _Word.LOST
             await self._clock.sleep(self._rules.look_seconds)
             return await self._sent(self._content)

@@ -1,10 +1,8 @@
 """Runs predictions at one or several Cog servers of the same model: a `dispatch.upstreams.UpstreamProvider`."""
 
 import asyncio
-import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from functools import partial
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,26 +13,21 @@ from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog.exchange import CogExchange, ExchangeRules
+from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.inputs import run_content
 from halley.providers.cog.pool import ServerPool
-from halley.providers.cog.report import RunReport
-from halley.providers.cog.run import CogRun
+from halley.providers.cog.runs import CogRuns
 from halley.providers.cog.server import ASK_SECONDS, CogServer, Unreachable
 from halley.providers.services.api import Answer
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.inputs import SentInputs
 from halley.providers.services.links import UpstreamLinks, target_of
-from halley.providers.services.outputs import LinkRules, OutputReader
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.slots import SharedSlots
-from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
+from halley.providers.services.verdicts import SubmitVerdict
 
 # A server gives a slot back after its answer is out, and may refuse a run that follows at once: seen in coglet 0.23.1.
 BUSY_PAUSES_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-_CLOSED: Final = "The connection to its server was closed."
-_log: Final = logging.getLogger(__name__)
-
 _FAULTS: Final = 10
 _LOST: Final = "It is not known how it ended: its server gives the end only on the connection that began it."
 
@@ -59,6 +52,7 @@ class CogProvider(SharedSlots):
 
     is_local: Final = False
     wants_local_files: Final = False
+    loses_runs_at_stop: Final = True
 
     def __init__(self, origins: Sequence[OriginClient], rules: CogRules, links: UpstreamLinks, *, clock: Clock) -> None:
         self._rules = rules
@@ -72,8 +66,7 @@ class CogProvider(SharedSlots):
         self._pool = ServerPool(
             servers, clock=clock, answered=links.answered, is_wanted=self._is_wanted, on_change=self._health_changed
         )
-        self._runs: dict[str, CogRun] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs = CogRuns(links, rules.exchange, clock, best=self._pool.best)
         self._unknown = 0
         self._inputs = SentInputs(
             None,
@@ -98,22 +91,25 @@ class CogProvider(SharedSlots):
         """Not local: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
-        mine = next((run for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
-        if mine is not None:
+        if (mine := self._runs.of_prediction(work.prediction_id)) is not None:
             mine.has_slot = work.has_slot
             return mine.handle
         label, _, run_id = ("", "", work.prediction_id) if handle is None else handle.partition(":")
         server = self._pool.named(label)
         if handle is not None and (server is None or not run_id):
             return None
-        asked = self._pool.servers if server is None else [server]
-        for one in asked:
-            if await self._runs_there(one, run_id):
-                run = self._run_of(work, one, run_id)
-                content = await run_content(work, self._inputs) if self._rules.exchange.rerun_lost else b""
-                self._start(run, self._exchange(run, content).join())
-                return run.handle
-        if self._rules.exchange.rerun_lost:
+        may_rerun = self._rules.exchange.rerun_lost and not work.has_output
+        for one in self._pool.servers if server is None else [server]:
+            try:
+                is_there = await self._runs_there(one, run_id)
+            except ProviderBusy:
+                if not may_rerun:
+                    raise
+                is_there, server = False, None  # another server may take it
+            if is_there:
+                content = await run_content(work, self._inputs) if may_rerun else b""
+                return self._runs.join(work, one, run_id, content).handle
+        if may_rerun:
             return await self._submitted(work, server, run_id)
         self._unknown += 1
         raise OutcomeUnknown(_LOST)
@@ -124,19 +120,19 @@ class CogProvider(SharedSlots):
             text = f"This server follows no run {handle!r} of a Cog server."
             return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
         try:
-            run.was_left = False
+            run.was_followed, run.was_left = True, False
             return await run.follow(emit)
         finally:
             run.was_left = not run.is_over
             if run.is_over:
-                self._forget(run)
+                self._runs.forget(run)
             if run.has_slot:
                 self.drop_slot(run.version)
                 run.has_slot = False
 
     def follows(self, handle: str) -> bool:
         """Whether the run is one of this process."""
-        return handle in self._runs
+        return self._runs.get(handle) is not None
 
     def cancel(self, handle: str) -> None:
         if (run := self._runs.get(handle)) is not None:
@@ -161,7 +157,7 @@ class CogProvider(SharedSlots):
     def report(self) -> UpstreamReport:
         faults = [fault for server in self._pool.servers for fault in server.journal.faults]
         return UpstreamReport(
-            in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
+            in_flight=self.held + sum(not run.has_slot for run in self._runs.all),
             slots=self.limit,
             unknown=self._unknown,
             waits_for=self._pool.why,
@@ -180,9 +176,7 @@ class CogProvider(SharedSlots):
     async def close(self) -> None:
         """Newer servers cancel the runs whose connections close now."""
         await self._cancels.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runs.close()
         await self._pool.close()
 
     async def has_run(self, handle: str) -> bool:
@@ -211,17 +205,16 @@ class CogProvider(SharedSlots):
             server = only or self._pool.best()
             if server is None:
                 break
-            run = self._run_of(work, server, run_id)
-            self._start(run, self._exchange(run, content).drive())
+            run = self._runs.begin(work, server, run_id, content)
             try:
                 answer = await run.begun()
             except asyncio.CancelledError:
                 run.give_up()
-                self._forget(run)
+                self._runs.forget(run)
                 raise
             if answer.verdict is SubmitVerdict.SUBMITTED:
                 return run.handle
-            self._forget(run)
+            self._runs.forget(run)
             text, was_asked = server.journal.for_callers(answer.text), True
             if answer.verdict is SubmitVerdict.REFUSED:
                 raise SubmitRefused(text)
@@ -249,42 +242,10 @@ class CogProvider(SharedSlots):
         except Unreachable as error:
             raise ProviderBusy(server.journal.for_callers(str(error))) from error
 
-    def _run_of(self, work: Work, server: CogServer, run_id: str) -> CogRun:
-        document = self._links.document_of(work.version)
-        host, port = server.origin.host
-        own = host if port in (80, 443) else f"{host}:{port}"
-        passes = self._links.passes(work.version)
-        links = LinkRules(host=own, origin=server.origin.host, has_data_urls=True, passes=passes)
-        report = RunReport(OutputReader(document, links), server.journal.without_token)
-        return CogRun(work, server, report, run_id=run_id)
-
-    def _exchange(self, run: CogRun, content: bytes) -> CogExchange:
-        return CogExchange(run, content, rules=self._rules.exchange, clock=self._clock, answered=self._links.answered)
-
-    def _start(self, run: CogRun, drive: Coroutine[Any, Any, None]) -> None:
-        self._runs[run.handle] = run
-        run.server.running += 1
-        task = run.start(drive)
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, run))
-
-    def _ended(self, run: CogRun, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        run.server.running -= 1
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the run %s broke", run.handle, exc_info=error)
-        run.settle(SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=_CLOSED))
-        run.end(Outcome(status="failed", error=_CLOSED, reason=UNKNOWN_REASON))
-        if run.was_left:
-            self._forget(run)
-
-    def _forget(self, run: CogRun) -> None:
-        if self._runs.get(run.handle) is run:
-            del self._runs[run.handle]
-
     async def _ask_cancel(self, handle: str) -> Answer:
+        run = self._runs.get(handle)
         label, _, run_id = handle.partition(":")
-        server = self._pool.named(label)
+        server = self._pool.named(label) if run is None else run.server
         if server is None:
             raise FetchFailed(f"No server has the handle {handle}.")
         return await server.cancel(run_id)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.dispatch.ports import LogText, MetricValue, Outcome, Progress
+from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Progress
 from halley.providers.cog.sse import StreamEvent
 from halley.providers.services.answers import Body, error_text
 from halley.providers.services.outputs import OutputReader
@@ -24,21 +24,31 @@ _NAMES: Final = frozenset({"start", "log", "output", "metric", "completed"})
 class RunReport:
     """Turns states and events of one run into progress, each part once."""
 
-    def __init__(self, reader: OutputReader, clean: Callable[[str], str]) -> None:
+    def __init__(self, reader: OutputReader, clean: Callable[[str], str], *, has_output: bool = False) -> None:
         """`clean` takes our secrets out of a text."""
+        self.has_output = has_output  # some of it was reported: another run could have another
         self._reader = reader
         self._clean = clean
+        self._stream_chars = 0  # of logs, in the stream that is read
         self._log_chars = 0
         self._chunks: list[Any] = []
+
+    def restart(self) -> None:
+        """A stream begins, which tells everything from the beginning of the run."""
+        self._stream_chars = 0
+        self._chunks = []
 
     def of_event(self, event: StreamEvent) -> Iterator[Progress]:
         """The progress in an event of the stream."""
         if event.name == "log" and isinstance(text := event.data.get("data"), str) and text:
-            self._log_chars += len(text)
-            yield LogText(self._clean(text))
+            new = text[max(self._log_chars - self._stream_chars, 0) :]
+            self._stream_chars += len(text)
+            if new:
+                self._log_chars = self._stream_chars
+                yield LogText(self._clean(new))
         elif event.name == "output" and "chunk" in event.data:
             self._chunks.append(event.data["chunk"])
-            yield from self._reader.grown(self._chunks)
+            yield from self._noted(self._reader.grown(self._chunks))
 
     def of_state(self, seen: SeenRun) -> Iterator[Progress]:
         """The progress that a state shows beyond what was reported."""
@@ -46,12 +56,17 @@ class RunReport:
             yield LogText(self._clean(seen.logs[self._log_chars :]))
             self._log_chars = len(seen.logs)
         if seen.state == "succeeded":
-            yield from self._reader.final(seen.output)
+            yield from self._noted(self._reader.final(seen.output))
         else:
-            yield from self._reader.grown(seen.output)
+            yield from self._noted(self._reader.grown(seen.output))
         if seen.state != "open":
             for name, value in seen.metrics.items():
                 yield MetricValue(name=name, value=value)
+
+    def _noted(self, parts: Iterator[OutputPart]) -> Iterator[OutputPart]:
+        for part in parts:
+            self.has_output = True
+            yield part
 
     def outcome(self, seen: SeenRun) -> Outcome:
         """How the run ended."""

@@ -23,12 +23,19 @@ class CogRun:
         self.server = server
         self.report = report
         self.is_canceled = False
+        self.was_followed = False
         self.was_left = False  # its follower was cancelled before the end
         self._begun: asyncio.Future[SubmitAnswer] = asyncio.get_running_loop().create_future()
         self._said: list[Progress] = []
         self._outcome: Outcome | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    def move(self, server: CogServer) -> None:
+        """It is sent to another server. Its handle stays: another process would look for it at the first one."""
+        self.server.running -= 1
+        self.server = server
+        server.running += 1
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Drive it in a task of its own."""

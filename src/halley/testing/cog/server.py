@@ -34,6 +34,7 @@ class FakeCog:
         self.tokens: set[str] = set()
         self.refusals = 0  # so many runs are refused although there is a slot
         self.cuts: deque[Literal["at once", "later"]] = deque()  # connections of runs that break
+        self.cut_after: int | None = None  # a stream breaks after so many events, once
         self.runs: dict[str, Running] = {}
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,6 +157,11 @@ class FakeCog:
                 writer.write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
             if run.end is not None:
                 break
+            if self.cut_after is not None and count >= self.cut_after:
+                self.cut_after = None
+                leaving.cancel()
+                await writer.drain()
+                return False  # the run continues
             changed = asyncio.ensure_future(run.changed.wait())
             await asyncio.wait({changed, leaving}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
