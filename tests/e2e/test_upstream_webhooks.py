@@ -65,8 +65,7 @@ def test_a_run_is_followed_by_webhooks_and_polled_rarely_also_after_a_kill(back:
         assert front.call("POST", f"/v1/upstreams/hooks/{forged}", {"id": there["id"]}, key=None)[0] == 404
         assert front.call("GET", f"/v1/upstreams/hooks/{token}", key=None)[0] == 405
         assert token not in str(front.call("GET", f"{path}/events")[2]) + str(front.call("GET", path)[2])
-        (shown,) = front.call("GET", "/v1/upstreams")[2]["results"]
-        assert shown["webhooks"] == "arriving"
+        until(lambda: front.call("GET", "/v1/upstreams")[2]["results"][0]["webhooks"] == "arriving", front)
         picture = front.call("POST", "/v1/models/demo/paint/predictions", PAINT, headers={"Prefer": "wait=50"})[2]
         given = {"input": {"image": picture["output"][0], "scale": 2}}
         row = front.call("POST", "/v1/models/demo/upscale/predictions", given, headers={"Prefer": "wait=50"})[2]

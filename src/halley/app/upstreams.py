@@ -143,7 +143,7 @@ class Upstreams:
             answered=lambda is_answer: breaker.note(answered=is_answer),
             chance=self._chance,
             own_inputs=self._own_inputs,
-            open_hook=self.hooks.opener(name) if sends_webhooks(self._base.settings, settings) else None,
+            hooks=self.hooks.of(name) if sends_webhooks(self._base.settings, settings) else None,
             public_url=link_base(self._base.settings, settings),
             streams=self._egress,
         )

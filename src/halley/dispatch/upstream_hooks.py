@@ -60,8 +60,17 @@ class Hook:
             on_hint()
 
 
-OpenHook = Callable[[str, int], Hook]
-"""Gives the address of one provider for an attempt of a prediction; the same one each time, while it is in use."""
+class ProviderHooks:
+    """The addresses of one provider. `on_arrival` is called at each webhook for any of them, also after its run."""
+
+    def __init__(self, provider: str, opened: Callable[[HookPlace], Hook]) -> None:
+        self._provider = provider
+        self._opened = opened
+        self.on_arrival: Callable[[], None] = _nothing
+
+    def open(self, prediction_id: str, attempt: int) -> Hook:
+        """The address for an attempt of a prediction; the same one each time, while it is in use."""
+        return self._opened(HookPlace(prediction_id, attempt, self._provider))
 
 
 class UpstreamHooks:
@@ -76,10 +85,12 @@ class UpstreamHooks:
         self._address = address
         self.on_late: Callable[[UpstreamHint], None] = _nothing  # called with hints for attempts that are over
         self._open: WeakValueDictionary[HookPlace, Hook] = WeakValueDictionary()
+        self._providers: dict[str, ProviderHooks] = {}
 
-    def opener(self, provider: str) -> OpenHook:
-        """What gives addresses to this provider."""
-        return lambda prediction_id, attempt: self._opened(HookPlace(prediction_id, attempt, provider))
+    def of(self, provider: str) -> ProviderHooks:
+        """The addresses of this provider, from now on in place of those that an earlier one of its name had."""
+        made = self._providers[provider] = ProviderHooks(provider, self._opened)
+        return made
 
     def _opened(self, place: HookPlace) -> Hook:
         hook = self._open.get(place)
@@ -89,6 +100,8 @@ class UpstreamHooks:
 
     def receive(self, hint: UpstreamHint) -> None:
         """Something arrived at one of the addresses."""
+        if (provider := self._providers.get(hint.place.provider)) is not None:
+            provider.on_arrival()
         hook = self._open.get(hint.place)
         if hook is None:
             self.on_late(hint)
@@ -96,5 +109,5 @@ class UpstreamHooks:
             hook.take(hint)
 
 
-def _nothing(_: UpstreamHint) -> None:
+def _nothing(*_: object) -> None:
     pass

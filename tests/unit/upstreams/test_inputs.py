@@ -68,7 +68,7 @@ async def sent(
             links={
                 "own_inputs": Own(data),
                 "public_url": "https://halley.example/x",
-                "open_hook": None if hooks is None else hooks.opener("back"),
+                "hooks": None if hooks is None else hooks.of("back"),
             },
             rules={"data_url_bytes": 100, "input_links": input_links},
             documents={"echo": document},

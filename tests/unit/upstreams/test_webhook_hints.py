@@ -71,7 +71,7 @@ async def world(style: Style = "replicate", *, poll: PollRules = SLOW, **more: A
     async with (
         serve(service) as server,
         open_provider(
-            server.url, style, rules={"profile": profile, **more}, links={"open_hook": hooks.opener("back")}, held=held
+            server.url, style, rules={"profile": profile, **more}, links={"hooks": hooks.of("back")}, held=held
         ) as provider,
     ):
         yield World(provider, service, hooks)
@@ -188,7 +188,7 @@ async def test_after_the_end_nothing_is_kept_of_an_address() -> None:
         handle = await here.provider.submit(work_of("echo", "abc", "p1"))
         for number in range(100):
             here.tell(upstream_id=f"r{number}")
-        hook = here.hooks.opener("back")("p1", 1)
+        hook = here.hooks._opened(HookPlace("p1", 1, "back"))
         assert len(hook.named) == NAMED
         del hook
         await here.provider.follow(handle, lambda _: None)
@@ -203,7 +203,7 @@ async def test_without_arrivals_the_rhythm_stays_that_of_polls() -> None:
             handle = await here.provider.submit(work_of("echo", "abc", f"p{number}"))
             outcome = await here.provider.follow(handle, lambda _: None)
             assert outcome.status == "succeeded"
-        hook = here.hooks.opener("back")("p9", 1)
+        hook = here.hooks._opened(HookPlace("p9", 1, "back"))
         assert not here.provider._hooks.are_enough(hook, is_new=True)
 
 
@@ -301,3 +301,14 @@ async def test_an_adopted_run_is_polled_as_usual_until_its_own_webhooks_arrive()
         assert handle == run.id
         outcome = await asyncio.wait_for(here.provider.follow(handle, lambda _: None), 20)
         assert outcome.status == "succeeded"
+
+
+async def test_webhooks_that_come_after_the_end_are_arrivals_too() -> None:
+    async with world(poll=FAST) as here:
+        for number in range(3):
+            handle = await here.provider.submit(work_of("echo", "abc", f"p{number}"))
+            await here.provider.follow(handle, lambda _: None)
+        assert here.provider.report().webhooks == "awaited"
+        here.tell("p2", handle, over=True)
+        assert here.provider.report().webhooks == "arriving"
+        here.tell("p2", handle, provider="other")

@@ -80,7 +80,7 @@ class ReplicateProvider(SharedSlots):
             answered=links.answered,
         )
         self._streams = StreamSources(origin, hosts=profile.stream_hosts, client=links.streams)
-        self._hooks = ServiceHooks(links.open_hook if profile.has_webhooks else None, self._journal)
+        self._hooks = ServiceHooks(links.hooks if profile.has_webhooks else None, self._journal)
         self._runs: dict[str, Run] = {}
         self._models = UpstreamModels(self._api, clock=clock)
         inputs = SentInputs(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from halley.assets.own_inputs import OwnInputs
-from halley.dispatch.upstream_hooks import OpenHook
+from halley.dispatch.upstream_hooks import ProviderHooks
 from halley.dispatch.upstreams import Answered, FindTarget, HeldHandles, UpstreamTarget
 from halley.errors import SubmitRefused
 from halley.providers.services.stream_sources import StreamClient
@@ -26,7 +26,7 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     chance: Callable[[], float]  # a random number from 0 to 1
     own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
     taken: HeldHandles = _none  # with a prediction of this provider: no other one can get such a run
-    open_hook: OpenHook | None = None  # gives addresses for its webhooks, if it can reach this server
+    hooks: ProviderHooks | None = None  # addresses for its webhooks, if it can reach this server
     public_url: str | None = None  # of this server, without a slash at its end
     streams: StreamClient | None = None  # reads event streams at hosts that are not the service's own
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from halley.dispatch.ports import Work
-from halley.dispatch.upstream_hooks import Hook, OpenHook
+from halley.dispatch.upstream_hooks import Hook, ProviderHooks
 from halley.dispatch.upstreams import WebhookState
 from halley.providers.services.journal import Journal
 
@@ -21,9 +21,11 @@ class ServiceHooks:
     They may never arrive: a firewall, a wrong `server.public_url`, a body that is too large.
     """
 
-    def __init__(self, open_hook: OpenHook | None, journal: Journal) -> None:
+    def __init__(self, hooks: ProviderHooks | None, journal: Journal) -> None:
         """None: the service cannot reach this server, or has no webhooks."""
-        self._open = open_hook
+        self._hooks = hooks
+        if hooks is not None:
+            hooks.on_arrival = self._note_arrival
         self._journal = journal
         self._missed = 0
         self._were_refused = False
@@ -32,11 +34,7 @@ class ServiceHooks:
 
     def open(self, work: Work) -> Hook | None:
         """The address for the create of this work, if there is one."""
-        if self._open is None:
-            return None
-        hook = self._open(work.prediction_id, work.attempt)
-        hook.listen(self._note_arrival)
-        return hook
+        return None if self._hooks is None else self._hooks.open(work.prediction_id, work.attempt)
 
     def are_enough(self, hook: Hook | None, *, is_new: bool) -> bool:
         """Whether webhooks can be expected for all that happens to a run: then it may be polled rarely.
@@ -61,18 +59,18 @@ class ServiceHooks:
     @property
     def state(self) -> WebhookState | None:
         """For operators; None: none are asked for."""
-        if self._open is None:
+        if self._hooks is None:
             return "refused" if self._were_refused else None
         return "arriving" if self.arrive else "awaited"
 
     @property
     def are_refused(self) -> bool:
         """Whether the service takes no address of ours."""
-        return self._open is None
+        return self._hooks is None
 
     def refuse(self, text: str) -> None:
         """The service does not take our address: send none any more."""
-        self._open, self._were_refused = None, True
+        self._hooks, self._were_refused = None, True
         self.arrive = False
         self._journal.note(f"It refuses webhooks to this server, so its runs are only polled. {text}")
         _log.warning("a service refuses webhooks to this server, so its runs are only polled")
@@ -82,6 +80,7 @@ class ServiceHooks:
         self.arrive = self.have_arrived = True
 
     def _note_end(self, hook: Hook) -> None:
+        # a webhook that comes after the end, which a stream has shown first, is an arrival like others
         if hook.says_end:
             return
         self._missed += 1
