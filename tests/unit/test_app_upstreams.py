@@ -1,10 +1,12 @@
 """What is made of providers and routes at a start and at a reload, and what is refused before that."""
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import msgspec
 import pytest
 
 from halley.app.foundation import Foundation
@@ -26,8 +28,10 @@ from halley.settings import (
 )
 from halley.store.memory import MemoryStore
 from halley.testing.http_jobs import PREDICTIONS
+from halley.testing.providers import work_of
+from halley.testing.replicate.scripts import wait
 from halley.testing.replicate.server import serve
-from halley.testing.replicate.service import FakeService
+from halley.testing.replicate.service import TOKEN, FakeService
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -150,6 +154,30 @@ async def test_a_job_file_that_changes_makes_another_provider_and_a_wrong_one_ch
         upstreams.apply(given)
     assert upstreams.routed.places["back"].upstream is made[2]
     await upstreams.close()
+
+
+@pytest.mark.anyio
+async def test_what_was_replaced_and_follows_nothing_is_closed(tmp_path: Path) -> None:
+    service, path = FakeService({"a/b": wait}), tmp_path / "token"
+    path.write_text(TOKEN)
+    async with serve(service) as server:
+        upstreams = bare_upstreams()
+        held = None
+        for seconds in range(60, 66):
+            provider = ReplicateSettings(
+                kind="replicate", url=server.url, token_file=path, timeout_seconds=float(seconds)
+            )
+            upstreams.apply(settings(tmp_path, provider))
+            upstream = upstreams.routed.places["back"].upstream
+            with suppress(ProviderBusy):
+                await upstream.find_model(UpstreamTarget(model="a/b"))  # keeps a connection
+            if seconds == 61:
+                held = upstream
+                work = msgspec.structs.replace(work_of("v", "a", "p1"), has_slot=False)
+                assert await upstream.adopt(work, service.begin("a/b", {}).id)
+        await asyncio.gather(*upstreams._closing)
+        assert [before.place.upstream for _, before in upstreams._gone][:-1] == [held]  # it follows a run
+        await upstreams.close()
 
 
 def bare_upstreams() -> Upstreams:

@@ -1,5 +1,6 @@
 """The services elsewhere: made from the settings, replaced when these change, closed at the end."""
 
+import asyncio
 import logging
 import random  # noqa: TID251 - it makes the one that it hands on
 from collections.abc import Collection, Iterator, Mapping
@@ -67,6 +68,7 @@ class Upstreams:
         self.imported = ImportedModels(base.catalog, base.data.store, self.table, base.clock)
         self._made: dict[str, _Made] = {}
         self._gone: list[tuple[str, _Made]] = []  # not used any more; runs of before may be followed
+        self._closing: set[asyncio.Task[None]] = set()
 
     def apply(self, settings: Settings) -> None:
         """Use these providers and routes from now on. No service is asked.
@@ -81,6 +83,7 @@ class Upstreams:
             if name not in made or made[name].place is not before.place:
                 self._gone.append((name, before))
                 self.routed.former[name] = before.place.upstream
+        self._close_idle()
         for name, before in self._gone:  # its runs are followed with the token of today, but nowhere else
             if name in made and made[name].settings.addresses() == before.settings.addresses():
                 before.place.upstream.use_token(tokens[name])
@@ -117,8 +120,23 @@ class Upstreams:
     async def close(self) -> None:
         """End what runs here for them. Their runs continue."""
         await self.imported.close()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         for one in (*(before for _, before in self._gone), *self._made.values()):
             await one.place.upstream.close()
+
+    def _close_idle(self) -> None:
+        """Close what was replaced twice and follows nothing: each change of the settings would leave connections."""
+        newest = dict(self._gone)
+        kept = []
+        for name, before in self._gone:
+            upstream = before.place.upstream
+            if newest[name] is before or upstream.report().in_flight:
+                kept.append((name, before))
+                continue
+            task = asyncio.get_running_loop().create_task(upstream.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._gone = kept
 
     def _make(self, name: str, settings: ProviderSettings, token: str | None) -> _Made:
         # most servers have no service elsewhere, and need none of this
