@@ -17,7 +17,7 @@ from standins import Seen, StandIn, send
 pytestmark = pytest.mark.e2e
 
 MARK: Final = os.urandom(6).hex()  # other tests may run beside this one
-TOKENS: Final = {name: f"r8_{MARK}-{name}" for name in ("variable", "file", "rotated")}
+TOKENS: Final = {name: f"r8_{MARK}-{name}" for name in ("variable", "file", "rotated", "cog", "job")}
 SECRET: Final = f"{MARK}-secret-of-an-input"
 PLANTED: Final = f"{MARK}-planted"
 CONFIG: Final = """
@@ -34,6 +34,23 @@ url = "{url}/v1"
 token_file = "{token_file}"
 profile = "cometapi"
 look_seconds = 1
+
+[providers.gpu]
+kind = "cog"
+url = "{url}/v1"
+token_env = "GPU_TOKEN"
+
+[providers.tasks]
+kind = "http-job"
+file = "{job}"
+url = "{url}/v1"
+token_env = "TASKS_TOKEN"
+
+[routes."gpu/*"]
+providers = ["gpu"]
+
+[routes."tasks/*"]
+providers = ["tasks"]
 
 [routes."named/*"]
 providers = ["named"]
@@ -62,6 +79,30 @@ SCHEMA: Final = {
         }
     }
 }
+JOB: Final = """
+[create]
+path = "/models/acme/good/predictions"
+body = { input = "{input}" }
+id = "/id"
+
+[poll]
+path = "/predictions/{id}"
+
+[answer]
+status = "/status"
+output = "/output"
+logs = "/logs"
+error = "/error"
+
+[status]
+running = ["starting"]
+succeeded = ["succeeded"]
+failed = ["failed"]
+
+[models."tasks/good"]
+output = "text"
+input = { text = {} }
+"""
 MODEL: Final = (
     "from cog import BaseRunner\n\n\nclass Runner(BaseRunner):\n    def run(self) -> str:\n        return 'done'\n"
 )
@@ -137,22 +178,26 @@ def until(is_so: Callable[[], bool], halley: Halley) -> None:
 
 def test_no_token_and_no_secret_is_written_or_shown(gossip: Gossip, tmp_path: Path) -> None:
     token_file, schema, model = tmp_path / "token", tmp_path / "schema.json", tmp_path / "model"
+    (tmp_path / "tasks.toml").write_text(JOB)
     token_file.write_text(TOKENS["file"])
     schema.write_text(json.dumps(SCHEMA))
     model.mkdir()
     (model / "run.py").write_text(MODEL)
-    config = CONFIG.format(url=gossip.url, token_file=token_file, schema=schema)
-    environment = {"NAMED_API_KEY": TOKENS["variable"]}
+    config = CONFIG.format(url=gossip.url, token_file=token_file, schema=schema, job=tmp_path / "tasks.toml")
+    environment = {"NAMED_API_KEY": TOKENS["variable"], "GPU_TOKEN": TOKENS["cog"], "TASKS_TOKEN": TOKENS["job"]}
     tokens = [*TOKENS.values(), TOKENS["file"][:15]]
     with Halley(tmp_path, "--no-demo", str(model), config=config, environment=environment) as halley:
         texts = ("ok", "refused", "lost", "failed")
-        made = [make(halley, f"{which}/good", text=text) for which in ("named", "filed") for text in texts]
+        made = [make(halley, f"{which}/good", text=text) for which in ("named", "filed", "tasks") for text in texts]
         made.append(make(halley, "named/good", text="refused", key=SECRET))
         made.append(make(halley, "named/good", key=SECRET, file="data:text/plain;base64," + "QUJD" * 100))
         made += [make(halley, "local/model"), make(halley, "named/good", text=PLANTED)]
-        assert halley.call("POST", "/v1/models/named/unknown/predictions", {"input": {}})[0] in (404, 503)
+        for name in ("named/unknown", "gpu/good"):
+            status, _, problem = halley.call("POST", f"/v1/models/{name}/predictions", {"input": {}})
+            assert status == 503
+            assert MARK not in str(problem)
         found = [ended(halley, one)["status"] for one in made]
-        assert found == [*["succeeded", "failed", "failed", "failed"] * 2, "failed", "failed", "succeeded", "succeeded"]
+        assert found == [*["succeeded", "failed", "failed", "failed"] * 3, "failed", "failed", "succeeded", "succeeded"]
         token_file.write_text(TOKENS["rotated"])
         assert halley.process is not None
         halley.process.send_signal(signal.SIGHUP)
