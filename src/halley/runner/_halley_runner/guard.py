@@ -27,6 +27,8 @@ class EarlyCancels:
     def __init__(self) -> None:
         self._asked: Deque[str] = deque(maxlen=REMEMBERED)
         self._ended: Deque[str] = deque(maxlen=REMEMBERED)
+        self.ended = self._ended.append
+        """Note the end of this prediction: a cancel that comes later is ignored."""
 
     def note(self, prediction_id: str) -> None:
         """Keep a cancel for a prediction that does not run yet; ignore it if the prediction has ended."""
@@ -39,10 +41,6 @@ class EarlyCancels:
             return False
         self._asked.remove(prediction_id)
         return True
-
-    def ended(self, prediction_id: str) -> None:
-        """Note the end: a cancel that comes later is ignored."""
-        self._ended.append(prediction_id)
 
 
 class Guard:

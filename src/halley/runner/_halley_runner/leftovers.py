@@ -19,6 +19,8 @@ from .trash import Trash
 PAUSE_SECONDS = 1.0  # between two checks while predictions run all the time
 COARSE_NS = 20_000_000  # by so much a file's time may be earlier than the moment when it was written
 
+_monotonic = time.monotonic
+
 Stamp = Tuple[int, int]
 """The inode of a file and the time of its last change: another file or newer content has another stamp."""
 
@@ -38,23 +40,18 @@ class Leftovers:
         """Clean up after a prediction; what it returned has been copied. `running` are the other predictions."""
         if prediction.has_returned_files:
             self._remove_returned(prediction)
-        if self._is_time_to_list(running):
-            self._sweep([other.began for other in running])
+        if running:  # then the folder is listed seldom: it would delay each end
+            now = _monotonic()
+            if now - self._looked_at < PAUSE_SECONDS:
+                return
+            self._looked_at = now
+        self._sweep([other.began for other in running])
 
     def _remove_returned(self, prediction: Prediction) -> None:
         for path, stamp in prediction.returned.items():
             is_its_own = path.startswith(self._own) and stamp[1] >= prediction.began - COARSE_NS
             if is_its_own and stamp_of(path) == stamp:
                 self._trash.take(path)
-
-    def _is_time_to_list(self, running: Collection[Prediction]) -> bool:
-        """Whether to list the folder now. While others run this is done seldom: it would delay each end."""
-        if running:
-            now = time.monotonic()
-            if now - self._looked_at < PAUSE_SECONDS:
-                return False
-            self._looked_at = now
-        return True
 
     def _sweep(self, running: List[int]) -> None:
         changed = _change_of(self._temporary)

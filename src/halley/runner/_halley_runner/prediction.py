@@ -39,6 +39,8 @@ class Prediction:
     ended = False
     has_begun = False
     task: Any = None
+    has_returned_files = False
+    """Whether `returned` has any."""
     _returned: Optional[Dict[str, Tuple[int, int]]] = None
     _kinds: Optional[Dict[str, str]] = None
 
@@ -58,15 +60,12 @@ class Prediction:
 
     @property
     def returned(self) -> Dict[str, Tuple[int, int]]:
-        """Files that were copied because the model returned them, each with its inode and time of change."""
+        """Files that were copied because the model returned them, each with its inode and time of change. Asked for
+        when there is one.
+        """
         if self._returned is None:
-            self._returned = {}
+            self._returned, self.has_returned_files = {}, True
         return self._returned
-
-    @property
-    def has_returned_files(self) -> bool:
-        """Whether `returned` has any."""
-        return bool(self._returned)
 
     @property
     def kinds(self) -> Dict[str, str]:
