@@ -113,8 +113,6 @@ def _why_waiting(row: Prediction, why_waiting: Callable[[str], str | None], queu
 async def _open_places(base: Foundation, node: Node) -> Places:
     settings, scratch = base.settings, base.data.scratch
     isolation = settings.isolation
-    found = await to_thread.run_sync(choose_isolation, isolation, scratch)
-    _log.info("model processes are kept apart: %s", found.words())
     layers = SetupLayers(
         isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes, is_shared=node.is_shared
     )
@@ -122,7 +120,15 @@ async def _open_places(base: Foundation, node: Node) -> Places:
         await to_thread.run_sync(layers.sweep, base.clock.now())
     keep = [settings.data, layers.folder, settings.environments.folder or settings.data / "envs"]
     keep += settings.inputs.allow_folders
-    return Places(found, scratch, environ=base.environ, share=isolation.share, keep=keep, layers=layers)
+    return Places(scratch, environ=base.environ, share=isolation.share, keep=keep, layers=layers)
+
+
+async def find_isolation(base: Foundation, runtime: LocalRuntime) -> None:
+    """Test how model processes can be kept apart, before the first is started. It takes a process of its own."""
+    found = runtime.places.found = await to_thread.run_sync(
+        choose_isolation, base.settings.isolation, base.data.scratch
+    )
+    _log.info("model processes are kept apart: %s", found.words())
 
 
 def _replica_rules(settings: Settings) -> ReplicaRules:

@@ -16,6 +16,7 @@ from halley.api.server import listen, make_server
 from halley.app.background import services_of
 from halley.app.descriptors import raise_limit
 from halley.app.garbage import spare_what_stays
+from halley.app.local_runtime import find_isolation
 from halley.app.roles import Node, Role
 from halley.app.services import Services, build
 from halley.app.start import ServeOptions, ServerStarted, Start
@@ -90,6 +91,7 @@ async def _serve(start: Start, open_store: OpenStore) -> int:
             refused: list[str] = []
             until_ready = [serving]
             if parts.working is not None:
+                await find_isolation(parts.base, parts.working.runtime)  # only now: requests are answered meanwhile
                 await _load_models(parts, start)
                 refused = _refused(parts, start)
                 until_ready.append(tasks.create_task(_prepare(parts)))

@@ -57,23 +57,37 @@ class ReplicaPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Places:
-    """Makes the places of a server. `root` contains them; `keep` are folders that every model sees unchanged."""
+    """Makes the places of a server. `root` contains them; `keep` are folders that every model sees unchanged.
+
+    `found` may be given later.
+    """
 
     def __init__(
         self,
-        found: IsolationWay,
         root: Path,
         *,
+        found: IsolationWay | None = None,
         environ: Mapping[str, str],
         share: Sequence[str] = (),
         keep: Sequence[Path] = (),
         layers: SetupLayers,
     ) -> None:
-        self.found: Final = found
+        self._found = found
         self.layers: Final = layers
         self._root = root
         self._share = tuple(share)
         self._keep = [str(path) for path in keep] + [str(path) for path in _caches(environ)]
+
+    @property
+    def found(self) -> IsolationWay:
+        """How processes are isolated. It must be found before the first place is made."""
+        if self._found is None:
+            raise RuntimeError("it was not tested yet how processes can be isolated")
+        return self._found
+
+    @found.setter
+    def found(self, found: IsolationWay) -> None:
+        self._found = found
 
     def make(self, source: ModelSource, version: str | None = None) -> ReplicaPlace:
         """A new place for a process of this model. With a `version`, files of an earlier setup are there, and new ones

@@ -121,8 +121,8 @@ async def _look(
     home = Path(tempfile.mkdtemp(prefix="halley-check-", dir=_on_disk_of(settings.data)))
     way = choose_isolation(settings.isolation, home)
     places = Places(
-        way,
         home,
+        found=way,
         environ=environ,
         share=settings.isolation.share,
         keep=[home, settings.environments.folder or settings.data / "envs"],
