@@ -127,14 +127,10 @@ class HttpJobSettings(ProviderSettings, frozen=True, kw_only=True):
     look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
     late_look_seconds: LookSeconds = 3600.0  # how long its run is looked for after that; 0: not at all
     data_url_bytes: Positive = 256_000  # a larger input file is refused, if the service takes files inside of JSON
-
     input_links: bool = False  # it reads our files at server.public_url
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
         return (("url", self.url),)
-
-    def dialect(self) -> str | None:
-        return self.file.stem
 
     def late_seconds(self) -> float:
         return self.late_look_seconds

@@ -24,7 +24,7 @@ succeeded = ["done"]
 failed = ["failed"]
 [models."acme/clip"]
 output = "json"
-value = { model = "clip-2", tags = ["a", "b"] }
+value = { model = "clip-2", app = "acme/a b" }
 [models."acme/clip".input]
 text = {}
 count = { type = "integer" }
@@ -95,6 +95,10 @@ def test_the_whole_input_is_a_body_with_defaults() -> None:
 )
 def test_a_value_in_a_path_stays_one_segment(text: str, path: str) -> None:
     assert sent('path = "/x/{input.text}?q={input.text}"', text=text).path == path
+
+
+def test_a_constant_in_a_path_may_be_several_segments() -> None:
+    assert sent('path = "/{value.app}/x?m={value.model}"').path == "/acme/a%20b/x?m=clip-2"
 
 
 @pytest.mark.parametrize("text", ["..", ".", "", None])

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -83,7 +82,7 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.path.names:
             if (found := name.find(values)) is None or found == "":
                 raise Unsendable(f"its path needs {{{name}}}, which has no value")
-        path = self.path.text(values, partial(quote, safe="")) or ""
+        path = self.path.text(values, _quoted) or ""
         if not _DOTS.isdisjoint(path.partition("?")[0].split("/")):
             raise Unsendable("a value in its path is . or .., which would lead elsewhere")
         return path
@@ -206,6 +205,11 @@ def _check_fields(body: Any, place: str) -> None:
     for name, member in body.items():
         if isinstance(member, dict):
             raise JobFileError(f"{place}.{name}", "a field of a form is a text, a number or a list, and no table.")
+
+
+def _quoted(name: Name, text: str) -> str:
+    """A value in a path. Constants of the file itself, such as names of models, may be several segments."""
+    return quote(text, safe="/" if name.root == "value" else "")
 
 
 def _names(body: Any) -> Iterator[Name]:

@@ -63,8 +63,8 @@ class Template(msgspec.Struct, frozen=True):
             return only.find(values)
         return self.text(values)
 
-    def text(self, values: Values, escape: Callable[[str], str] = str) -> str | None:
-        """The text, in which each value was written by `escape`; None if a name has no value.
+    def text(self, values: Values, escape: Callable[[Name, str], str] | None = None) -> str | None:
+        """The text, in which each value was written by `escape`, if given; None if a name has no value.
 
         Raises:
             Unsendable: a file cannot be part of a text.
@@ -77,7 +77,8 @@ class Template(msgspec.Struct, frozen=True):
             found = part.find(values)
             if found is None:
                 return None
-            pieces.append(escape(as_text(found)))
+            text = as_text(found)
+            pieces.append(text if escape is None else escape(part, text))
         return "".join(pieces)
 
 
