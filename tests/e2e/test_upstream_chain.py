@@ -213,8 +213,12 @@ def test_a_hangup_reads_providers_and_routes_again(chain: Chain, tmp_path: Path)
 def test_a_busy_machine_passes_work_on(chain: Chain, tmp_path: Path) -> None:
     config = PROVIDER.format(url=chain.back.url, token='token_env = "BACK_TOKEN"')
     config += '[routes."demo/sleep"]\nproviders = ["local", "back"]\nspill_over_queue = 1\n'
-    before = len(chain.submitted())
+    path, headers = "/v1/models/demo/sleep/predictions", {"Prefer": "wait=20"}
     with Halley(tmp_path, config=config, environment={"BACK_TOKEN": chain.canary}) as front:
+        before = -1
+        while (there := len(chain.submitted())) != before:  # until its own process has started and takes one
+            before = there
+            front.call("POST", path, {"input": {"seconds": 0.1}}, headers=headers)
         given = {"input": {"seconds": 1}}
         made = [front.call("POST", "/v1/models/demo/sleep/predictions", given)[2] for _ in range(6)]
         assert {row["version"] for row in made} == {made[0]["version"]}
