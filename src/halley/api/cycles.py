@@ -6,6 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from halley.api.http.asgi import Exchange
 from halley.api.http.cork import CorkedTransport
 from halley.api.repeats import ATTEMPT_KEY, Answering
 from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, MAY_READ, Hold
@@ -65,6 +66,7 @@ class DirectCycle(RequestResponseCycle):
 
     is_spare = False
     cork: CorkedTransport
+    exchange: Exchange
 
     def forget(self) -> None:
         """Its connection is lost, and not kept in memory by an answer that is over."""

@@ -1,7 +1,6 @@
 """The protocol of our server, with creates that begin without the parser."""
 
 import math
-from functools import partial
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -104,10 +103,15 @@ class DirectProtocol(GuardedProtocol):
         self.phase = WORK
         self.deadline = math.inf
         self._parked = create
-        create.park(partial(self._give_at_once, cycle, exchange))
+        cycle.exchange = exchange
+        create.park(self._give_at_once)
 
-    def _give_at_once(self, cycle: DirectCycle, exchange: Exchange, outcome: Outcome) -> None:
-        """As `_give`, in few calls for the usual answer."""
+    def _give_at_once(self, outcome: Outcome) -> None:
+        """As `_give`, in few calls for the usual answer, to the create that is being answered."""
+        cycle = self._served
+        if not isinstance(cycle, DirectCycle):
+            raise TypeError(f"the answer is to a create that began directly, not {cycle!r}")
+        exchange = cycle.exchange
         if not isinstance(outcome, Response) or not outcome.lines or not cycle.keep_alive or self.api.has_cors:
             self._give(cycle, exchange, outcome)
         elif self._may_write(cycle):

@@ -318,7 +318,8 @@ class GuardedProtocol(LimitedProtocol):
         if self.transport.is_closing():
             return
         following = self.pipeline.pop() if self.pipeline else None
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if following is not None:
             self._start_asgi_task(*following)
         elif self.phase is WORK:

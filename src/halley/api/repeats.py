@@ -136,8 +136,17 @@ class CreateAttempt(Answering):
         "prediction_id",
     )
 
-    def __init__(self, repeats: "Repeats", asked: Asked, body: bytes, count: int | None, begun_at: float) -> None:
-        self._is_later = False
+    def __init__(
+        self,
+        repeats: "Repeats",
+        asked: Asked,
+        body: bytes,
+        count: int | None,
+        begun_at: float,
+        prediction_id: str | None = None,
+    ) -> None:
+        """With a prediction, it is in flight until `end`."""
+        self._is_later = prediction_id is not None
         self._repeats = repeats
         self._asked = asked
         self._body = body if len(body) <= _KEPT_BODY_BYTES else blake2b(body).digest()
@@ -145,7 +154,7 @@ class CreateAttempt(Answering):
         self._known: asyncio.Event | None = None
         self.count = count
         self.begun_at = begun_at
-        self.prediction_id: str | None = None
+        self.prediction_id = prediction_id
         self.is_settled = False
         self.is_dropped = False
 
@@ -263,9 +272,9 @@ class Repeats:
         self, prediction_id: str, *, asked: Asked, body: bytes, count: int | None, begun_at: float
     ) -> CreateAttempt:
         """As `begin`, `claim` and `defer`, for a create that repeats no other one."""
-        attempt = self._in_flight[prediction_id] = CreateAttempt(self, asked, body, count, begun_at)
-        attempt.prediction_id = prediction_id
-        attempt.defer()
+        attempt = self._in_flight[prediction_id] = CreateAttempt(self, asked, body, count, begun_at, prediction_id)
+        if len(body) > _WAITING_BODY_BYTES:
+            attempt.defer()
         return attempt
 
     async def dropped(self, attempt: CreateAttempt) -> str | None:

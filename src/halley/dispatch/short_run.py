@@ -120,7 +120,7 @@ class ShortRun(msgspec.Struct, eq=False):
         if isinstance(outcome, Exception):
             self._write_again(outcome)
             return
-        self.runs.publish(Changed(self.prediction_id, for_webhook=outcome.prediction.has_webhook))
+        self.runs.publish(Changed(self.prediction_id, for_webhook=outcome.prediction.webhook is not None))
         self.runs.owner.gone(self)
 
     def _write_again(self, error: Exception) -> None:

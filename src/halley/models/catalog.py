@@ -216,12 +216,14 @@ class Catalog:
 
     def find_at_once(self, reference: str) -> Runnable | None:
         """As `find`, without waiting; None if a place elsewhere must be asked."""
-        try:
-            runnable = self.resolve(reference)
-        except VersionUnknown:
-            if self.finder is None:
-                raise
-            return None
+        runnable = self._runnable.get(self._latest.get(reference, ""))
+        if runnable is None or runnable.version.model != reference:  # as `resolve`
+            try:
+                runnable = self.resolve(reference)
+            except VersionUnknown:
+                if self.finder is None:
+                    raise
+                return None
         if self.finder is not None and runnable.version.provider != LOCAL:
             if not self.finder.has_route(runnable.version):
                 raise VersionUnknown(f"The version {reference[:120]!r} has no route to a provider any more.")
