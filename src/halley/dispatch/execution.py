@@ -302,6 +302,7 @@ class Execution:
             has_output=self.claimed.recorded is not None and self.claimed.recorded.outputs > 0,
             has_slot=self._slot_held,
             age_seconds=self._clock.elapsed() - self.waits_since,
+            may_send=self._submission.may_send if self._submission is not None else lambda: True,
         )
 
     async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:

@@ -12,6 +12,9 @@ class OpenSubmits:
     """Shared by all runs of a worker."""
 
     def __init__(self) -> None:
+        self.leases_hold: Callable[[], bool] = lambda: (
+            True
+        )  # of this worker, as far as it knows without a look at the store
         self._open: dict[str, asyncio.Future[str | None]] = {}  # by prediction
 
     async def run(self, prediction_id: str, submit: Callable[[], Awaitable[str | None]]) -> str | None:

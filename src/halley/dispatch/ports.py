@@ -32,6 +32,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     fence: int = 0  # of the lease: distinguishes two leases of one attempt
     folder: str | None = None  # this lease's own folder; made already where the version's schema names files
     age_seconds: float = 0.0  # since its creation, however the clock was set; of work for a provider that is not local
+    may_send: Callable[[], bool] = lambda: True  # asked right before a create is sent: False if the lease may be lost
 
 
 class LogText(msgspec.Struct, frozen=True):

@@ -99,6 +99,10 @@ class Submission:
             self.in_flight = False
         return handle
 
+    def may_send(self) -> bool:
+        """See `Work.may_send`: what comes before the create, such as uploads, may have taken long."""
+        return not self._has_lost_lease and self._open_submits.leases_hold()
+
     @property
     def retry_seconds(self) -> float:
         """How long it waits, if it was not begun: not at all if another provider can take it, which may not take what

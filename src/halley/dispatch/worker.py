@@ -45,6 +45,7 @@ class Worker:
     ) -> None:
         """`session_id` is the first one; a lost one is followed by another, which `new_id` names."""
         self._parts = parts
+        parts.open_submits.leases_hold = lambda: self.fault is None
         self._queue = parts.queue
         self._catalog = parts.catalog
         self._clock = parts.clock
@@ -277,7 +278,6 @@ class Worker:
             self.begin(version, item)
 
     async def _leave_alone(self, version: str) -> None:
-        """Predictions wait for a version that is not known here."""
         self._reports.unknown(version)
 
     async def _beat(self) -> None:

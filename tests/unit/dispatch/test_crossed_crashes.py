@@ -617,6 +617,29 @@ async def test_what_a_provider_refused_is_refused_and_not_unknown_unless_it_has_
         assert (row.termination_reason, row.submit_state) == (UNKNOWN_REASON, SubmitState.UNKNOWN)
 
 
+async def test_a_process_that_was_paused_during_an_upload_sends_nothing(house: House) -> None:
+    first = await house.start()
+    submit, is_asked, goes_on = first.provider.submit, asyncio.Event(), asyncio.Event()
+
+    async def slowly(work: Work) -> str:
+        is_asked.set()
+        await goes_on.wait()
+        if not work.may_send():
+            raise ProviderBusy("not sent")
+        return await submit(work)
+
+    first.provider.submit = slowly  # type: ignore[method-assign]
+    made = await first.create()
+    await house.until(lambda: _is_set(is_asked))
+    elapsed = house.clock.elapsed()
+    first.worker._renewed_at = elapsed - RULES.lease_seconds - 1  # it was paused so long
+    await house.start()  # takes everything back
+    row = await house.check(made)
+    goes_on.set()
+    await asyncio.wait_for(first.rest(), 20)
+    assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
+
+
 class FreeElsewhere:
     """Another provider with a free slot."""
 

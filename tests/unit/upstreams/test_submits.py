@@ -322,6 +322,15 @@ async def test_what_was_refused_under_its_key_is_refused_after_a_restart() -> No
             await here.provider.adopt(work(), None)
 
 
+async def test_nothing_is_sent_when_the_lease_may_be_lost() -> None:
+    async with world("replicate", rules={"data_url_bytes": 100}) as here:
+        given = b'{"text": "data:text/plain;base64,%s"}' % (b"QUJD" * 100)
+        made = msgspec.structs.replace(work(), input=given, may_send=lambda: not here.service.uploads)
+        with pytest.raises(ProviderBusy, match="lease"):
+            await here.provider.submit(made)
+        assert (len(here.service.uploads), here.posts) == (1, 0)  # it was lost during the upload
+
+
 async def test_two_that_could_be_it_stay_unknown() -> None:
     async with world("replicate") as here:
         for _ in range(2):

@@ -21,7 +21,7 @@ from halley.providers.cog.server import ASK_SECONDS, CogServer, Unreachable
 from halley.providers.services.api import Answer
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.inputs import SentInputs
-from halley.providers.services.links import UpstreamLinks, target_of
+from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.slots import SharedSlots
 from halley.providers.services.verdicts import SubmitVerdict
@@ -205,6 +205,7 @@ class CogProvider(SharedSlots):
             server = only or self._pool.best()
             if server is None:
                 break
+            check_lease(work)
             run = self._runs.begin(work, server, run_id, content)
             try:
                 answer = await run.begun()

@@ -31,7 +31,7 @@ from halley.providers.services.api import Answer
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.inputs import SentInputs
 from halley.providers.services.journal import Journal
-from halley.providers.services.links import UpstreamLinks, target_of
+from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.poller import Look, Poller
 from halley.providers.services.runs import Run, slots_of
@@ -125,6 +125,7 @@ class JobProvider(SharedSlots):
         request = await self._creates.request(create)
         self._pace.check_submit()
         self._create_pace.take()
+        check_lease(work)
         with self._lost.sending(create):
             answer = await self._creates.send(request)
         if answer.verdict is SubmitVerdict.SUBMITTED:

@@ -28,7 +28,7 @@ from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.following import RunFollowing
 from halley.providers.services.inputs import SentInputs
 from halley.providers.services.journal import Journal
-from halley.providers.services.links import UpstreamLinks, target_of
+from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.outputs import LinkRules, OutputReader
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.poller import Look, Poller, Watch
@@ -108,6 +108,7 @@ class ReplicateProvider(SharedSlots):
     async def submit(self, work: Work) -> str:
         target, hook = target_of(self._links.find_target, work.version), self._hooks.open(work)
         create = await self._creates.make(work, target, is_first=True, webhook=None if hook is None else hook.url)
+        check_lease(work)
         self._pace.check_submit()
         with self._lost.sending(create):
             answer = await self._creates.send(create)

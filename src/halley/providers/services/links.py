@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from halley.assets.own_inputs import OwnInputs
+from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import ProviderHooks
 from halley.dispatch.upstreams import Answered, FindTarget, HeldHandles, UpstreamTarget
-from halley.errors import SubmitRefused
+from halley.errors import ProviderBusy, SubmitRefused
 from halley.providers.services.stream_sources import StreamClient
 
 
@@ -46,3 +47,11 @@ def target_of(find: FindTarget, version: str) -> UpstreamTarget:
     if target is None:
         raise SubmitRefused(f"There is no route for the version {version}.")
     return target
+
+
+def check_lease(work: Work) -> None:
+    """Raises:
+    ProviderBusy: the work may be another worker's by now, which would send it, too.
+    """
+    if not work.may_send():
+        raise ProviderBusy("Its lease could not be renewed in time, so it is not sent.", was_asked=False)
