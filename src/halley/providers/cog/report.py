@@ -34,7 +34,7 @@ class RunReport:
         self._chunks: list[Any] = []
 
     def restart(self) -> None:
-        """A stream begins, which tells everything from the beginning of the run."""
+        """A stream begins, which shows everything from the beginning of the run."""
         self._stream_chars = 0
         self._chunks = []
 
