@@ -152,6 +152,14 @@ WRONG = {
         "poll.encoding",
         "only [create]",
     ),
+    "a date as a default": ("{ required = true }", "{ default = 2026-11-28 }", "input.prompt.default", "quotes"),
+    "no number as a limit": (
+        "{ required = true }",
+        '{ type = "number", maximum = nan }',
+        "input.prompt.maximum",
+        "finite",
+    ),
+    "no number as a time": ("[poll]", "[poll]\ngone_seconds = inf", "poll.gone_seconds", "finite"),
     "no type of a file": ('output = "/url"', 'output = "/url"\nbase64 = "png"', "answer.base64", "image/png"),
     "two ways to the next page": (
         "[answer]",

@@ -1,5 +1,7 @@
 """Finds the first member of a job file that no table has, and says which was meant."""
 
+import math
+from datetime import date, time
 from typing import Any
 
 import msgspec
@@ -25,6 +27,10 @@ def converted(value: Any) -> JobFileTable:
 
 
 def _check(value: Any, kind: inspect.Type, place: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise JobFileError(place, "it is no finite number.")
+    if isinstance(value, date | time):
+        raise JobFileError(place, "put a date into quotes.")
     if isinstance(kind, inspect.StructType) and isinstance(value, dict):
         fields = {field.encode_name: field.type for field in kind.fields}
         for name, member in value.items():

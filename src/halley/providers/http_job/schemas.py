@@ -54,11 +54,18 @@ def schema_of(name: str, table: ModelTable, folder: Path) -> JobSchema:
         raise JobFileError(f"{place}.schema", str(error)) from error
 
 
+def _compiled(place: str, document: bytes) -> InputSchema:
+    try:
+        return InputSchema(document)
+    except Unusable as error:
+        raise JobFileError(place, str(error)) from error
+
+
 def _described(place: str, document: bytes) -> JobSchema:
     found = msgspec.json.decode(document)["components"]["schemas"]
     properties: dict[str, dict[str, Any]] = found["Input"].get("properties", {})
     defaults = {name: rule["default"] for name, rule in properties.items() if rule.get("default") is not None}
-    schema = InputSchema(document)
+    schema = _compiled(place, document)
     required = set(found["Input"].get("required", ()))
     for fault in schema.faults(defaults) if required <= set(defaults) else ():
         raise JobFileError(f"{place}.input", f"a default does not fit its own rule: {fault.field} {fault.description}")
@@ -142,7 +149,7 @@ def _check_all(rule: Mapping[str, Any], values: tuple[Any, ...], place: str) -> 
     properties = {"value": {key: part for key, part in rule.items() if key != "default"}}
     given = {"type": "object", "properties": properties}
     document = {"components": {"schemas": {"Input": given, "Output": {}}}}
-    schema = InputSchema(msgspec.json.encode(document))
+    schema = _compiled(place, msgspec.json.encode(document))
     for value in values:
         if faults := schema.faults({"value": value}):
             raise JobFileError(place, f"{value!r} is not possible: {faults[0].description}.")
