@@ -366,6 +366,21 @@ async def test_a_run_that_goes_on_is_adopted_with_all_it_said(known: bool):
             assert (server.begun, other.begun) == ({"p1": 1}, {})
 
 
+@pytest.mark.parametrize("rules", [{}, RERUN])
+async def test_a_run_that_its_server_still_cancels_after_a_restart_is_lost(rules: dict[str, object]):
+    async with serve(cog(wait, "stream")) as server:
+        run = server._begin("p1", {"text": "abc"})
+        async with open_provider(server, rules=rules) as provider:
+            await loaded(provider)
+            assert provider.take_slot("v")
+            handle = await provider.adopt(work(), None)
+            assert handle is not None
+            server.model = echo
+            asyncio.get_running_loop().call_later(0.05, run.task.cancel)  # type: ignore[union-attr]
+            _, outcome = await followed(provider, handle)
+            assert (outcome.status, outcome.reason) == (("succeeded", None) if rules else ("failed", UNKNOWN_REASON))
+
+
 async def test_a_server_that_cannot_be_asked_is_asked_later():
     dead = cog(wait)
     dead.port = 1

@@ -79,6 +79,7 @@ class CogExchange:
         self._clock = clock
         self._answered = answered
         self._opened = asyncio.Event()  # an event stream has begun
+        self._was_joined = False
 
     @property
     def _server(self) -> CogServer:
@@ -98,6 +99,8 @@ class CogExchange:
         for _ in range(MOST_SENDS):
             while result is _Word.JOINED:
                 result = await self._joined()
+            if isinstance(result, SeenRun) and self._is_canceled_by_loss(result):
+                result = _Word.LOST
             if isinstance(result, SeenRun):
                 await self._ended(result)
                 return
@@ -109,6 +112,10 @@ class CogExchange:
                 self._run.move(other)
             result = await self._sent(self._content)
         self._lost("It was sent too often.")
+
+    def _is_canceled_by_loss(self, seen: SeenRun) -> bool:
+        """Whether the server canceled it because the connection that began it had closed, and not for anybody."""
+        return self._was_joined and seen.state == "canceled" and not self._run.is_canceled
 
     def _is_sent_again(self, result: "SubmitAnswer | _Word") -> bool:
         """Whether it is sent again; if not, this settles it."""
@@ -237,7 +244,7 @@ class CogExchange:
 
     async def _joined(self) -> _Result:
         """The run continues, and another request carries it, or none does."""
-        server = self._server
+        server, self._was_joined = self._server, True
         self._run.begin()
         if server.abilities.has_stream:
             found = await self._sent(LOOK)  # joins it, or is refused

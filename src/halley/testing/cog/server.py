@@ -142,6 +142,7 @@ class FakeCog:
             changed.cancel()
             run.changed.clear()
             if leaving.done():
+                leaving.exception()  # a reset is one way to leave
                 return self._left(run)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
@@ -167,6 +168,7 @@ class FakeCog:
             changed.cancel()
             run.changed.clear()
             if leaving.done():
+                leaving.exception()  # a reset is one way to leave
                 return self._left(run)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
