@@ -80,6 +80,7 @@ async def open_job(
     url: str,
     *,
     rules: Mapping[str, Any] | None = None,
+    links: Mapping[str, Any] | None = None,
     held: Held | None = None,
     answers: Answers | None = None,
     clock: Clock | None = None,
@@ -98,6 +99,7 @@ async def open_job(
             document_of=lambda version: found.models[targets[version]].schema.document,
             answered=answers or Answers(),
             chance=lambda: 0.5,
+            **(links or {}),
         ),
         clock=clock or SystemClock(),
     )

@@ -1,6 +1,7 @@
 """A create by a job file, under faults: sent once, and "nothing was begun" only where it is proven."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from halley.assets.links import DeliveryLink
+from halley.assets.own_inputs import OwnFile
 from halley.dispatch.ports import Progress
 from halley.dispatch.upstreams import RunFinder
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
@@ -281,3 +284,43 @@ async def test_a_run_without_a_time_that_looks_the_same_is_not_taken() -> None:
         here.service.plan("list", says(200, {"results": [], "next": "https://evil.example/list"}))
         with pytest.raises(OutcomeUnknown, match="no query"):
             await here.provider.submit(work_of("echo", "a", "p1"))
+
+
+class Own:
+    """A file of this server, at any link of it."""
+
+    async def find(self, link: str, *, prediction_id: str, account_id: str) -> OwnFile | None:
+        del prediction_id, account_id
+        file = OwnFile(name="a.png", content_type="image/png", sha256="", link=DeliveryLink(capability="ours"))
+        return file if link.startswith("http://127.0.0.1") else None
+
+    async def public_path(self, file: OwnFile) -> str:
+        return f"/d/{file.name}"
+
+    async def read(self, file: OwnFile, limit_bytes: int) -> bytes:
+        return b"x" * 90
+
+
+PICTURE = JOB.replace("input = { text = {} }", 'input = { text = { type = "file" } }', 1)
+OURS, THEIRS = "http://127.0.0.1:1986/d/ours/a.png", "https://example.com/a.png"
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        ({}, f"data:image/png;base64,{b64encode(b'x' * 90).decode()}"),
+        ({"input_links": True}, "https://halley.example/x/d/a.png"),
+        ({"data_url_bytes": 100}, None),
+    ],
+)
+async def test_a_file_of_this_server_is_sent_as_a_data_url_or_a_link(rules: dict[str, Any], found: str | None) -> None:
+    links = {"own_inputs": Own(), "public_url": "https://halley.example/x"}
+    async with world(PICTURE, rules=rules, links=links) as here:
+        if found is None:
+            with pytest.raises(SubmitRefused, match="data_url_bytes"):
+                await here.provider.submit(work_of("echo", OURS, "p1"))
+        else:
+            await here.provider.submit(work_of("echo", OURS, "p1"))
+        await here.provider.submit(work_of("echo", THEIRS, "p2"))
+        sent = [run.input["text"] for run in here.service.runs.values()]
+        assert sent == [*([] if found is None else [found]), THEIRS]

@@ -56,7 +56,7 @@ class JobCreates:
         elif self._job.takes_files:
             given = await to_thread.run_sync(_with_files, work)
         else:
-            given = msgspec.json.decode(await self._inputs.prepared(work, may_upload=False))
+            given = msgspec.json.decode(await self._inputs.prepared(work, may_upload=True))
         return JobCreate(
             prediction_id=work.prediction_id,
             model=model,
