@@ -82,6 +82,7 @@ async def open_job(
     rules: Mapping[str, Any] | None = None,
     links: Mapping[str, Any] | None = None,
     held: Held | None = None,
+    taken: Held | None = None,
     answers: Answers | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[JobProvider]:
@@ -95,7 +96,8 @@ async def open_job(
         msgspec.structs.replace(given, **(rules or {})),
         UpstreamLinks(
             find_target=lambda version: UpstreamTarget(model=targets[version]) if version in targets else None,
-            held=(held or Held()).among,
+            held=(held or taken or Held()).among,
+            taken=(taken or Held()).among,
             document_of=lambda version: found.models[targets[version]].schema.document,
             answered=answers or Answers(),
             chance=lambda: 0.5,

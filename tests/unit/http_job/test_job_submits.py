@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -132,7 +133,7 @@ async def test_a_lost_create_is_found_in_the_list_by_what_was_sent() -> None:
 
 async def test_two_runs_that_look_the_same_stay_unknown_and_one_of_another_prediction_is_left_out() -> None:
     held = Held()
-    async with world(held=held) as here:
+    async with world(taken=held) as here:
         other = here.service.begin("test/echo", {"text": "a"}).id
         here.service.plan("create", *[ServiceFault(acts=True, cut="answer")] * 2)
         with pytest.raises(OutcomeUnknown, match="2 runs"):
@@ -142,6 +143,26 @@ async def test_two_runs_that_look_the_same_stay_unknown_and_one_of_another_predi
         assert isinstance(here.provider, RunFinder)
         assert await here.provider.has_run(other)
         assert not await here.provider.has_run("none")
+
+
+@pytest.mark.parametrize("is_unique", [True, False])
+async def test_an_id_that_another_service_gave_to_another_prediction_proves_nothing(is_unique: bool) -> None:
+    held = Held()
+    held.handles.add("7")
+    find = (
+        RECENT if is_unique else RECENT.replace("{prediction.id}", "{input.text}").replace('at = "/tag', 'at = "/text')
+    )
+    async with world(job_with(f'{find}\nnext = "/next"\ncreated_at = "/at"'), held=held) as here:
+        here.service.plan("create", says(502))
+        now = datetime.now(UTC).isoformat()
+        here.service.plan(
+            "list", says(200, {"results": [{"id": 7, "tag": "p1", "text": "a", "at": now}], "next": None})
+        )
+        if is_unique:
+            assert await here.provider.submit(work_of("echo", "a", "p1")) == "7"
+        else:
+            with pytest.raises(OutcomeUnknown, match="could be this one"):
+                await here.provider.submit(work_of("echo", "a", "p1"))
 
 
 async def test_a_create_that_is_not_in_the_list_was_not_begun_only_if_the_file_says_so() -> None:

@@ -41,16 +41,19 @@ class LostJobs:
         *,
         clock: Clock,
         held: HeldHandles,
+        taken: HeldHandles,
         followed: Mapping[str, Run],
         look_seconds: float,
     ) -> None:
-        """Looking ends after `look_seconds`, at once where there is nothing to ask. `followed` are the runs of this
-        process by handle: their predictions may not be stored with them yet.
+        """Looking ends after `look_seconds`, at once where there is nothing to ask. `taken` are the handles of this
+        provider's predictions, `held` those of any: another service may count its runs from 1, too. `followed` are the
+        runs of this process by handle: their predictions may not be stored with them yet.
         """
         self._form = form
         self._api = api
         self._clock = clock
         self._held = held
+        self._taken = taken
         self._followed = followed
         self._look_seconds = look_seconds
         self._sending: Counter[bytes] = Counter()  # creates on their way, by what is compared
@@ -132,11 +135,11 @@ class LostJobs:
             following = _following(form, first, answer.value, create.values)
             # a list of one page may be of the last runs only, unless there are none
             if order.is_passed or (following is None and (form.has_pages or not rows)):
-                return _only(await self._free(create, handles))
+                return _only(await self._free(form, create, handles))
             if following is None:
                 break
             request = following
-        if form.is_unique and (found := await self._free(create, handles)):
+        if form.is_unique and (found := await self._free(form, create, handles)):
             return _only(found)
         raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
 
@@ -150,12 +153,17 @@ class LostJobs:
             raise ProviderBusy(answer.fault)
         return answer
 
-    async def _free(self, create: JobCreate, handles: list[str]) -> list[str]:
-        """Without the runs that belong to another prediction of ours."""
-        taken = await self._held([handle for handle in handles if handle]) if any(handles) else frozenset()
+    async def _free(self, form: FindForm, create: JobCreate, handles: list[str]) -> list[str]:
+        """Without the runs that belong to another prediction of ours; "" for one that may belong to another."""
+        if form.is_unique or not any(handles):
+            return list(dict.fromkeys(handles))
+        named = [handle for handle in handles if handle]
         followed = self._followed.values()
-        taken = taken.union(run.handle for run in followed if run.prediction_id != create.prediction_id)
-        return [handle for handle in dict.fromkeys(handles) if handle not in taken]
+        others = (run.handle for run in followed if run.prediction_id != create.prediction_id)
+        taken = (await self._taken(named)).union(others)
+        free = [handle for handle in handles if handle not in taken]
+        held = await self._held(named)  # also by a provider of another name, which may be another service
+        return list(dict.fromkeys("" if handle in held else handle for handle in free))
 
     def _same(self, create: JobCreate) -> bytes:
         """Stands for what is compared of it."""

@@ -112,6 +112,7 @@ class JobProvider(SharedSlots):
             self._api,
             clock=clock,
             held=links.held,
+            taken=links.taken,
             followed=self._runs,
             look_seconds=rules.look_seconds,
         )
