@@ -95,6 +95,8 @@ class LateRuns:
                 return
             except HalleyError as error:
                 _log.info("the run of %s at %s is not looked for: %s", row.id, place.name, error)
+            except Exception:  # noqa: BLE001 - an answer that cannot be read must not hide all other runs
+                _log.exception("looking for the run of %s at %s broke", row.id, place.name)
 
     async def _run_of(self, place: LatePlace, row: Prediction, named: str | None) -> str | None:
         if row.handle is not None:  # the service had lost it

@@ -98,7 +98,7 @@ def _validator(headers: Mapping[str, str]) -> str:
     try:
         changed = parsedate_to_datetime(headers["last-modified"])
         is_settled = parsedate_to_datetime(headers["date"]) - changed >= _SETTLED
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return ""
     return headers["last-modified"] if is_settled else ""
 

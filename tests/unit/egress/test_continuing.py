@@ -22,6 +22,9 @@ OLD = {"last-modified": "Wed, 11 Mar 2026 08:00:00 GMT", "date": "Thu, 12 Mar 20
 FRESH = {"last-modified": "Thu, 12 Mar 2026 07:59:30 GMT", "date": "Thu, 12 Mar 2026 08:00:00 GMT"}
 
 
+FAR = {**OLD, "last-modified": "Mon, 01 Jan 99999999999 00:00:00 GMT"}
+
+
 class Hasty(SystemClock):
     async def sleep(self, seconds: float) -> None:
         pass
@@ -104,7 +107,7 @@ async def test_the_rest_is_asked_for_with_the_validator(host: Host, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"etag": 'W/"a"'}, {"etag": "a"}, FRESH, {**TAG, "accept-ranges": "none"}, {"last-modified": "soon"}],
+    [{}, {"etag": 'W/"a"'}, {"etag": "a"}, FRESH, {**TAG, "accept-ranges": "none"}, {"last-modified": "soon"}, FAR],
 )
 async def test_without_a_sure_validator_it_begins_again(host: Host, tmp_path: Path, headers: dict[str, str]) -> None:
     host.answers = [Answer(cut=100_000, **headers), Answer(**headers)]

@@ -301,10 +301,20 @@ async def test_a_run_without_a_time_that_looks_the_same_is_not_taken() -> None:
         here.service.plan("list", says(200, {"results": [old], "next": None}))
         with pytest.raises(OutcomeUnknown, match="could be this one"):
             await here.provider.submit(work_of("echo", "a", "p1"))
-        here.service.plan("create", says(502))
-        here.service.plan("list", says(200, {"results": [], "next": "https://evil.example/list"}))
-        with pytest.raises(OutcomeUnknown, match="no query"):
-            await here.provider.submit(work_of("echo", "a", "p1"))
+        for link in ("https://evil.example/list", "http://[::1"):
+            here.service.plan("list", says(200, {"results": [], "next": link}))
+            with pytest.raises(OutcomeUnknown, match="no query"):
+                await here.provider.adopt(work_of("echo", "a", "p1"), None)
+
+
+async def test_a_time_that_is_no_time_is_none() -> None:
+    async with world() as here:
+        rows = [{"id": "old", "model": "test/echo", "input": {"text": "b"}, "created_at": 10**400}]
+        for year in ("9999", "99999999999"):
+            here.service.plan(
+                "list", says(200, {"results": rows, "next": None}, date=f"Fri, 31 Dec {year} 23:59:59 GMT")
+            )
+            assert await here.provider.find_begun(work_of("echo", "a", "p1"), 30.0) is None
 
 
 class Own:

@@ -235,5 +235,8 @@ async def test_a_turn_is_bounded_and_a_service_that_does_not_answer_is_left_alon
     assert len(await world.look()) == 2
     world.finder.error = ProviderBusy("no answer")
     assert len(await world.look(61)) == 1
-    world.finder.error = SubmitRefused("there is no such model any more")
+    world.finder.error = OverflowError("an answer that cannot be read")
     assert len(await world.look()) == AT_ONCE
+    assert len(await world.look()) == 1
+    world.finder.error = SubmitRefused("there is no such model any more")
+    assert len(await world.look(121)) == AT_ONCE

@@ -29,6 +29,8 @@ pytestmark = pytest.mark.anyio
         (429, {"retry-after": "soon"}, {"retry_after": 9}, 9),
         (429, {}, {"detail": "throttled"}, 1),
         (429, {"retry-after": "0"}, {}, 1),
+        (429, {"retry-after": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, {}, 1),
+        (429, {}, {"retry_after": 10**400}, LONGEST_SECONDS),
         (503, {"retry-after": "5"}, {}, 5),
         (503, {}, {}, 0),
         (200, {"ratelimit": "limit=10, remaining=0, reset=12"}, {}, 12),

@@ -133,6 +133,7 @@ def _progress(value: Any, full: float) -> float | None:
         if found is None:
             return None
         value, full = float(found[1]), 100.0 if found[2] else full
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return min(max(value / full, 0.0), 1.0)
+    shown = min(max(value, 0), full)  # before it is divided: an integer may be too large for a float
+    return shown / full if math.isfinite(shown) else None

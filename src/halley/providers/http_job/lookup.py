@@ -196,11 +196,18 @@ def _following(form: FindForm, first: JobRequest, value: Any, values: Values) ->
     if not link:
         return None
     # only its query is taken, because the link may name another host
-    query = parse_qsl(urlsplit(link).query, keep_blank_values=True) if isinstance(link, str) else []
+    query = _query(link) if isinstance(link, str) else []
     if not query:
         raise OutcomeUnknown("The next page of the list of the service has no query that could be sent.")
     path = f"{first.path.partition('?')[0]}?{urlencode(query)}"
     return msgspec.structs.replace(first, path=path)
+
+
+def _query(link: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    except ValueError:
+        return []
 
 
 def _only(found: list[str]) -> str | None:
@@ -238,8 +245,8 @@ def _time(value: Any) -> datetime | None:
         return found if found.tzinfo else found.replace(tzinfo=UTC)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    number = float(value)
     try:
+        number = float(value)
         return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -156,7 +156,7 @@ class JobOutputs:
             DownloadRules(limit_bytes=limits.content_bytes, deadline_seconds=limits.content_seconds),
         )
         if found.status in _REDIRECTS and (location := found.headers.get("location")):
-            return self._linked(urljoin(self._origin.url(request.path), location))
+            return self._linked(_joined(self._origin.url(request.path), location))
         if found.status != 200:
             raise FetchFailed(f"Its content route answered {found.status}, not 200.", status=found.status)
         kind = found.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -190,6 +190,13 @@ class JobOutputs:
                 _log.info("an output is fetched again in %g s: %s", seconds, error)
             await self._clock.sleep(max(seconds, self._api.pace.paused_seconds))
         return await fetch()
+
+
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        return location
 
 
 def _items(found: Any) -> list[Any]:

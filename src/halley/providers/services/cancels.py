@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from halley.clock import Clock
-from halley.egress.errors import FetchFailed, TooLarge
+from halley.egress.errors import AddressRefused, FetchFailed, TooLarge
 from halley.providers.services.api import Answer
 from halley.providers.services.pace import ServicePace
 
@@ -20,7 +20,7 @@ Ask = Callable[[str], Awaitable[Answer]]
 """Sends the request that cancels the run of this handle.
 
 Raises:
-    FetchFailed, TooLarge: there was no complete answer.
+    FetchFailed, TooLarge, AddressRefused: there was no complete answer.
 """
 
 
@@ -77,7 +77,7 @@ class UpstreamCancels:
             await self._clock.sleep(max(seconds, self._pace.paused_seconds))
             try:
                 answer = await self._ask(run.handle)
-            except (FetchFailed, TooLarge):
+            except (FetchFailed, TooLarge, AddressRefused):
                 continue
             if answer.status < 300:
                 return True

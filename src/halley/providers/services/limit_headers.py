@@ -30,10 +30,12 @@ def retry_after(response: EgressResponse, body: Body | None, now: datetime) -> f
     if text:
         try:
             return max((parsedate_to_datetime(text) - now).total_seconds(), 0.0)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             pass
     said: Any = None if body is None else body.get("retry_after")
-    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0 else None
+    if isinstance(said, bool) or not isinstance(said, int | float) or said < 0:
+        return None
+    return float(min(said, _DAY_SECONDS))  # an integer may be too large for a float
 
 
 def limits_said(headers: Mapping[str, str], now: datetime) -> LimitsSaid:

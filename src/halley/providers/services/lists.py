@@ -14,6 +14,7 @@ ANY_AGE_SECONDS: Final = 30 * 86_400.0  # of what was created in the future: the
 CLOCK_SECONDS: Final = 120.0  # a clock that was set by less, while no process of ours ran, changes nothing
 _APART: Final = timedelta(seconds=120)  # how far the clock of a service may be off
 _DATED: Final = timedelta(seconds=10)  # the same, besides what its Date header shows
+_WRONG: Final = timedelta(days=3650)  # times that are further out cannot always be added
 _ROUGHLY: Final = timedelta(seconds=60)  # in a list whose newest runs come first, they may be so far out of order
 
 
@@ -52,8 +53,9 @@ def latest_of(earliest: datetime, within_seconds: float) -> datetime | None:
 def clock_ahead(response: EgressResponse, clock: Clock) -> timedelta:
     """How far the clock of the service is ahead of ours at least; negative if it may be behind."""
     try:
-        return parsedate_to_datetime(response.headers["date"]) - clock.now() - _DATED
-    except (KeyError, ValueError, TypeError):
+        ahead = parsedate_to_datetime(response.headers["date"]) - clock.now() - _DATED
+        return min(max(ahead, -_WRONG), _WRONG)
+    except (KeyError, ValueError, TypeError, OverflowError):
         return -_APART
 
 
