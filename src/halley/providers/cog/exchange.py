@@ -30,6 +30,7 @@ from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 STREAM_SILENCE_SECONDS: Final = 60.0  # a stream has a comment every 15 s
 HELD_SILENCE_SECONDS: Final = 7 * 86_400.0  # an answer without a stream comes at the end of the run
+LOST: Final = "It is not known how it ended: its server gives the end only on the connection that began it."
 UNANSWERED_SECONDS: Final = 0.25  # an older server that has refused nothing by then has begun
 FIRST_LOOK_SECONDS: Final = 0.03
 LOOK_SECONDS: Final = 0.5
@@ -119,7 +120,7 @@ class CogExchange:
 
     def _is_sent_again(self, result: "SubmitAnswer | _Word") -> bool:
         """Whether it is sent again; if not, this settles it."""
-        run, text = self._run, result.text if isinstance(result, SubmitAnswer) else "Its server has lost it."
+        run, text = self._run, result.text if isinstance(result, SubmitAnswer) else LOST
         verdict = result.verdict if isinstance(result, SubmitAnswer) else SubmitVerdict.UNKNOWN
         if verdict is SubmitVerdict.UNKNOWN and (not self._may_rerun or run.is_canceled):
             self._lost(text)

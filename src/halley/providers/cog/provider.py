@@ -13,7 +13,7 @@ from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog.exchange import ExchangeRules
+from halley.providers.cog.exchange import LOST, ExchangeRules
 from halley.providers.cog.inputs import run_content
 from halley.providers.cog.pool import ServerPool
 from halley.providers.cog.runs import CogRuns
@@ -29,7 +29,6 @@ from halley.providers.services.verdicts import SubmitVerdict
 # A server gives a slot back after its answer is out, and may refuse a run that follows at once: seen in coglet 0.23.1.
 BUSY_PAUSES_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 _FAULTS: Final = 10
-_LOST: Final = "It is not known how it ended: its server gives the end only on the connection that began it."
 
 
 class CogRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +111,7 @@ class CogProvider(SharedSlots):
         if may_rerun:
             return await self._submitted(work, server, run_id)
         self._unknown += 1
-        raise OutcomeUnknown(_LOST)
+        raise OutcomeUnknown(LOST)
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._runs.get(handle)
