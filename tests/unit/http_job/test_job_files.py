@@ -1,11 +1,13 @@
 """A job file is checked whole: what is wrong is named by its place, with what was probably meant."""
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from halley.errors import Unusable
+from halley.providers.http_job import tables
 from halley.providers.http_job.faults import JobFileError
 from halley.providers.http_job.reading import job_of, read_job
 
@@ -152,6 +154,7 @@ WRONG = {
         "poll.encoding",
         "only [create]",
     ),
+    "a secret that is no text": ("{ required = true }", '{ type = "file", secret = true }', "prompt.secret", "a text"),
     "a date as a default": ("{ required = true }", "{ default = 2026-11-28 }", "input.prompt.default", "quotes"),
     "no number as a limit": (
         "{ required = true }",
@@ -225,3 +228,12 @@ def test_the_same_file_read_twice_is_the_same_job() -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_examples_are_right(path: Path) -> None:
     assert read_job(path).models
+
+
+def test_every_member_is_in_the_reference() -> None:
+    page = (EXAMPLES.parents[1] / "docs" / "reference" / "http-job.md").read_text()
+    kinds = [kind for kind in vars(tables).values() if isinstance(kind, type) and issubclass(kind, tables.JobTable)]
+    names = {field.name for kind in kinds for field in msgspec.structs.fields(kind)}
+    assert [
+        name for name in sorted(names) if not re.search(rf"`\[?{name}[`\].]|\b{name} = |[`{{ ]{name}[,`}} ]", page)
+    ] == []

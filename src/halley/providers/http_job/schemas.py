@@ -118,6 +118,8 @@ def _rule(name: str, order: int, table: InputTable, place: str) -> dict[str, Any
     if table.description is not None:
         rule["description"] = table.description
     if table.secret:
+        if table.type != "string" or table.list:
+            raise JobFileError(f"{place}.secret", "only a text can be a secret.")
         rule |= {"x-cog-secret": True, "format": "password"}
     if table.default is not None:
         rule["default"] = table.default
@@ -137,7 +139,7 @@ def _check_choices(table: InputTable, place: str) -> None:
         raise JobFileError(place, "it is empty, so that no value is possible.")
     if len(set(map(repr, table.choices))) < len(table.choices):
         raise JobFileError(place, "it has a value twice.")
-    _check_all({"type": table.type}, table.choices, place)
+    _check_all({"type": "string" if table.type == "file" else table.type}, table.choices, place)
 
 
 def _check_default(rule: Mapping[str, Any], place: str) -> None:
