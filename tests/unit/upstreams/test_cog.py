@@ -243,6 +243,20 @@ async def test_a_stream_that_breaks_is_joined_again():
         assert server.begun == {"p1": 1}
 
 
+async def test_streams_that_always_break_are_joined_again_in_a_rhythm(monkeypatch: pytest.MonkeyPatch):
+    server = cog(wait, "stream")
+
+    async def broken(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(server, "_follow", broken)
+    async with one(server, rules={"exchange": ExchangeRules(look_seconds=60.0)}) as provider:
+        await begun(provider)
+        await asyncio.sleep(0.3)
+        assert len(server.asked) <= 8
+        assert server.begun == {"p1": 1}
+
+
 async def test_what_a_joined_stream_repeats_is_not_reported_twice():
     server = cog(spell, "stream", ITEMS)
     server.cut_after = 8
@@ -387,6 +401,20 @@ async def test_a_server_that_cannot_be_asked_is_asked_later():
     async with open_provider(dead) as provider:
         with pytest.raises(ProviderBusy):
             await provider.adopt(work(), f"{provider._pool.servers[0].label}:p1")
+
+
+async def test_a_run_is_found_although_another_server_cannot_be_asked():
+    dead = cog(wait)
+    dead.port = 1
+    async with serve(cog(wait)) as living, open_provider(dead, living) as provider:
+        handle = f"{provider._pool.servers[1].label}:p1"
+        with pytest.raises(ProviderBusy):
+            await provider.find_begun(work(), 30.0)
+        living._begin("p1", {"text": "a"})
+        assert await provider.find_begun(work(), 30.0) == handle
+        assert await provider.adopt(work(), None) == handle
+        with pytest.raises(ProviderBusy):
+            await provider.adopt(work("p2"), None)
 
 
 async def test_the_run_of_an_address_that_is_not_configured_is_lost():

@@ -96,9 +96,11 @@ class CogExchange:
         await self._until_end(_Word.JOINED)
 
     async def _until_end(self, result: _Result) -> None:
-        pause = BUSY_SECONDS
+        pause, next_at = BUSY_SECONDS, 0.0
         for _ in range(MOST_SENDS):
             while result is _Word.JOINED:
+                await self._clock.sleep(max(next_at - self._clock.monotonic(), 0.0))  # each may be cut at once
+                next_at = self._clock.monotonic() + self._rules.look_seconds
                 result = await self._joined()
             if isinstance(result, SeenRun) and self._is_canceled_by_loss(result):
                 result = _Word.LOST

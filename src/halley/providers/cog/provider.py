@@ -98,16 +98,15 @@ class CogProvider(SharedSlots):
         if handle is not None and (server is None or not run_id):
             return None
         may_rerun = self._rules.exchange.rerun_lost and not work.has_output
-        for one in self._pool.servers if server is None else [server]:
-            try:
-                is_there = await self._runs_there(one, run_id)
-            except ProviderBusy:
-                if not may_rerun:
-                    raise
-                is_there, server = False, None  # another server may take it
-            if is_there:
-                content = await run_content(work, self._inputs) if may_rerun else b""
-                return self._runs.join(work, one, run_id, content).handle
+        try:
+            there = await self._server_of(run_id, self._pool.servers if server is None else [server])
+        except ProviderBusy:
+            if not may_rerun:
+                raise
+            there = server = None  # another server may take it
+        if there is not None:
+            content = await run_content(work, self._inputs) if may_rerun else b""
+            return self._runs.join(work, there, run_id, content).handle
         if may_rerun:
             return await self._submitted(work, server, run_id)
         self._unknown += 1
@@ -187,10 +186,8 @@ class CogProvider(SharedSlots):
     async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         """See `dispatch.upstreams.RunFinder`."""
         del within_seconds, named  # its id is that of the prediction
-        for server in self._pool.servers:
-            if await self._runs_there(server, work.prediction_id):
-                return server.handle_of(work.prediction_id)
-        return None
+        there = await self._server_of(work.prediction_id, self._pool.servers)
+        return None if there is None else there.handle_of(work.prediction_id)
 
     async def _submitted(self, work: Work, only: CogServer | None, run_id: str) -> str:
         """Begin it at the least loaded server, or only at this one.
@@ -225,6 +222,23 @@ class CogProvider(SharedSlots):
             await self._clock.sleep(pause)
         self._pool.doubt()
         raise ProviderBusy(text, retry_after_seconds=1, was_asked=was_asked)
+
+    async def _server_of(self, run_id: str, servers: Sequence[CogServer]) -> CogServer | None:
+        """That of these servers that runs it now.
+
+        Raises:
+            ProviderBusy: one of them cannot be asked, and no other one runs it.
+        """
+        busy: ProviderBusy | None = None
+        for one in servers:
+            try:
+                if await self._runs_there(one, run_id):
+                    return one
+            except ProviderBusy as error:
+                busy = error
+        if busy is not None:
+            raise busy
+        return None
 
     async def _runs_there(self, server: CogServer, run_id: str) -> bool:
         """Whether the server runs it now.
