@@ -149,7 +149,7 @@ def _test(upstreams: Upstreams, version: Version) -> RouteTest:
                 model=version.model if route is None or verdict.provider == LOCAL else route.there(version.model),
                 weight=verdict.weight,
                 takes=verdict.takes,
-                reason=verdict.why,
+                reason=f"{verdict.why}: {verdict.said}" if verdict.said else verdict.why,
             )
             for verdict in verdicts
         ],

@@ -37,12 +37,16 @@ class UpstreamPlace(NamedTuple):
 
 
 class RouteVerdict(NamedTuple):
-    """Whether a provider would take the next run of a version, and why; its weight, if the route has weights."""
+    """Whether a provider would take the next run of a version, and why; its weight, if the route has weights.
+
+    `said` are words of a service about another request, for operators: callers see no requests of other accounts.
+    """
 
     provider: str
     takes: bool
     why: str
     weight: int | None = None
+    said: str = ""
 
 
 class RoutedProviders:
@@ -220,7 +224,7 @@ class RoutedProviders:
     def _there(self, version: str, name: str) -> RouteVerdict:
         record = None if (place := self.places.get(name)) is None else place.record
         if record is not None and (why := record.why_refused(version)) is not None:
-            return RouteVerdict(name, takes=False, why=why)
+            return RouteVerdict(name, takes=False, why=why, said=record.words_of_refusal(version))
         return self.elsewhere(name)
 
     def elsewhere(self, name: str) -> RouteVerdict:

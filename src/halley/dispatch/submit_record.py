@@ -51,14 +51,18 @@ class SubmitRecord:
         self.retries.note_retry()
 
     def why_refused(self, version: str) -> str | None:
-        """Why it is not asked for this version now."""
+        """Why it is not asked for this version now, without its own words: they may quote an input."""
         if version not in self._refusals:
             return None
-        until, why = self._refusals[version]
+        until, _ = self._refusals[version]
         if (seconds := until - self._clock.elapsed()) <= 0:
             del self._refusals[version]
             return None
-        return f"it refused this model, and is asked again in {seconds:.0f} s: {why}"
+        return f"it refused this model, and is asked again in {seconds:.0f} s"
+
+    def words_of_refusal(self, version: str) -> str:
+        """What it said when it refused this version, for operators."""
+        return self._refusals[version][1] if version in self._refusals else ""
 
     @contextmanager
     def running(self) -> Iterator[None]:

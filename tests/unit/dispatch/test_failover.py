@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from halley.dispatch.breaker import Breaker
+from halley.dispatch.breaker import FAILURES, Breaker
 from halley.dispatch.ports import ProviderRouter, Work
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
@@ -161,7 +161,7 @@ async def test_a_service_that_refuses_because_of_itself_is_passed_over_for_a_whi
     assert (await failover.until_stored(again)).provider == "b"
     assert failover.a.submits == 1, "it is not asked again so soon"
     assert "a: it refused this model" not in (failover.routed.why_waiting(V) or "")
-    assert "402: no credit" in next(one for one in failover.routed.verdicts(V) if one.provider == "a").why
+    assert next(one for one in failover.routed.verdicts(V) if one.provider == "a").said == "402: no credit"
     for run in failover.b.runs:
         run.end()
     await failover.harness.ended(again.id)
@@ -169,6 +169,17 @@ async def test_a_service_that_refuses_because_of_itself_is_passed_over_for_a_whi
     failover.a.refuses = None
     await failover.harness.create()
     await failover.until_submitted(failover.a)
+
+
+async def test_what_a_service_says_about_an_input_is_told_to_no_other_account(failover: Failover) -> None:
+    failover.a.refuses = SubmitRefused("403: 'a secret prompt' is against the rules", is_of_place=True)
+    await failover.harness.create()
+    await failover.until_submitted(failover.b)
+    for _ in range(FAILURES):
+        failover.routed.places["b"].breaker.note(answered=False)
+    why = failover.routed.why_waiting(V) or ""
+    assert "a: it refused this model" in why
+    assert "secret" not in why
 
 
 async def test_what_all_services_refuse_fails(failover: Failover) -> None:

@@ -309,7 +309,8 @@ async def test_a_run_without_a_time_that_looks_the_same_is_not_taken() -> None:
 
 async def test_a_time_that_is_no_time_is_none() -> None:
     async with world() as here:
-        rows = [{"id": "old", "model": "test/echo", "input": {"text": "b"}, "created_at": 10**400}]
+        times = (10**400, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+        rows = [{"id": "old", "model": "test/echo", "input": {"text": "b"}, "created_at": at} for at in times]
         for year in ("9999", "99999999999"):
             here.service.plan(
                 "list", says(200, {"results": rows, "next": None}, date=f"Fri, 31 Dec {year} 23:59:59 GMT")

@@ -33,7 +33,7 @@ class NewestFirst:
         """Whether the next row may be as new as what is looked for; one without a time may."""
         if at is None:
             return True
-        self._is_mixed |= self._first is not None and at > self._last + _ROUGHLY
+        self._is_mixed |= self._first is not None and at - self._last > _ROUGHLY
         self._first = self._first or at
         self._last = at
         return at >= self._earliest and (self._latest is None or at <= self._latest)
