@@ -27,7 +27,7 @@ def test_kills_before_a_faulty_service_begin_nothing_twice(
     [
         ("intent_after_call", 300, 10, "begun twice"),
         ("retry_on_524", 300, 10, "begun twice"),
-        ("adopt_skipped", 40, 3, "not followed after a restart"),  # it is seen at the end only
+        ("adopt_skipped", 24, 2, "not followed after a restart"),  # it is seen at the end only
     ],
 )
 @pytest.mark.timeout(420)
