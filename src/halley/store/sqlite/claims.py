@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -20,20 +20,14 @@ _CANDIDATES: Final = (
     " FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL AND ready_at <= ?"
     " AND (deadline_at IS NULL OR deadline_at > ?) ORDER BY priority DESC, prediction_id LIMIT ?"
 )
+_Entry = tuple[str, int, int, int, int]
+"""Of a waiting prediction: its id, its next fence and attempt, whether it runs alone, and whether it has a real input
+or a context beside it.
+"""
 _TAKE: Final = Portions(  # without RETURNING, which lets SQLite collect the rows three times
     "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id IN ({})", "?"
 )
 _SECRETS: Final = "SELECT work_input, context FROM queue WHERE prediction_id = ?"
-
-
-class _Entry(NamedTuple):
-    """A waiting prediction in the queue, with its next fence and attempt."""
-
-    prediction_id: str
-    fence: int
-    attempt: int
-    alone: int
-    has_secrets: int  # a real input or a context beside it
 
 
 def claim(
@@ -67,7 +61,7 @@ def _choose(
     """The next predictions in order, at most `most`; their turns are counted, and that they wait no more."""
 
     def line(account_id: str) -> list[_Entry]:
-        return [*map(_Entry._make, connection.execute(_CANDIDATES, (version, account_id, now, now, most)))]
+        return connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
 
     accounts = {account_id for account_id in counters.waiting.get(version, ()) if account_id not in but_of}
     if len(accounts) != 1:
@@ -104,21 +98,21 @@ def _take(
     connection: sqlite3.Connection, counters: QueueCounters, session_id: str, chosen: Sequence[_Entry]
 ) -> list[Claimed]:
     """Lease them; the outcome is in the same order."""
-    names = [entry.prediction_id for entry in chosen]
+    names = [entry[0] for entry in chosen]
     taken = sum(connection.execute(statement, (session_id, *ids)).rowcount for statement, ids in _TAKE.of(names))
     rows = counters.known.take_waiting(connection, names)
     unknown = [prediction_id for prediction_id in names if prediction_id not in rows]
     rows.update((live.prediction.id, live) for live in select_many_live(connection, unknown))
     if not taken == len(rows) == len(chosen):
         raise AssertionError(f"queue and predictions disagree about some of {names}")
-    return [_taken(connection, counters, rows[entry.prediction_id], session_id, entry) for entry in chosen]
+    return [_taken(connection, counters, rows[entry[0]], session_id, entry) for entry in chosen]
 
 
 def _taken(
     connection: sqlite3.Connection, counters: QueueCounters, live: Live, session_id: str, entry: _Entry
 ) -> Claimed:
-    _, fence, attempt, alone, has_secrets = entry
-    work_input, context = connection.execute(_SECRETS, entry[:1]).fetchone() if has_secrets else (None, None)
+    name, fence, attempt, alone, has_secrets = entry
+    work_input, context = connection.execute(_SECRETS, (name,)).fetchone() if has_secrets else (None, None)
     live.session_id, live.fence, live.attempt = session_id, fence, attempt
     prediction = live.prediction = msgspec.structs.replace(live.prediction, fence=fence, attempts=attempt)
     counters.known.keep(live)
