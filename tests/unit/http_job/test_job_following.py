@@ -317,10 +317,11 @@ async def test_files_and_cost_stand_in_an_envelope_and_without_cancel_nothing_is
 
 
 async def test_no_text_has_the_token(videos: VideosStandIn, tmp_path: Path) -> None:
-    failed = {"status": "failed", "error": {"message": f"the token {TOKEN} may not"}, "usage": {"cost": f"of {TOKEN}"}}
+    message = f"the token {TOKEN} may not see {videos.url}/v1/x"
+    failed = {"status": "failed", "error": {"message": message}, "usage": {"cost": f"of {TOKEN}"}}
     odd = says(200, {"status": f"{'x' * 480}{TOKEN}"})
     said, outcome, provider = await video(videos, tmp_path, failed, polls=(odd,))
-    assert (outcome.status, outcome.error) == ("failed", "the token [token] may not")
+    assert (outcome.status, outcome.error) == ("failed", "the token [token] may not see the service")
     shown = f"{provider.report().faults}{said}"
     assert TOKEN[:8] not in shown
     found = job("images")

@@ -13,11 +13,14 @@ import pytest
 from halley.assets.output_links import OutputLinks
 from halley.dispatch.ports import LogText, Outcome, OutputPart, Progress, Work
 from halley.dispatch.upstreams import UpstreamTarget
+from halley.egress import EgressResponse
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.cog import pool
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
+from halley.providers.cog.server import CogServer
+from halley.providers.services.api import Answer
 from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
 from halley.testing.cog.opening import TOKEN, open_provider
 from halley.testing.cog.server import FakeCog, Line, Unsent, serve
@@ -216,6 +219,22 @@ async def test_a_run_that_reached_no_process_goes_to_another_server(line: Line):
         first.word = "UNHEALTHY"
         _, outcome = await followed(provider, await begun(provider))
         assert (outcome.status, first.begun, second.begun) == ("succeeded", {"p1": 1}, {"p1": 1})
+
+
+async def test_a_gateway_that_answers_for_its_server_proves_nothing(monkeypatch: pytest.MonkeyPatch):
+    server = cog(echo)
+    told = CogServer.read
+
+    async def lost(self: CogServer, response: EgressResponse) -> Answer:
+        body = b'{"message":"the upstream server is timing out"}'
+        is_run = response.body.startswith(b'{"id"')
+        return await told(self, msgspec.structs.replace(response, status=503, body=body) if is_run else response)
+
+    monkeypatch.setattr(CogServer, "read", lost)
+    async with one(server) as provider:
+        with pytest.raises(OutcomeUnknown):
+            await begun(provider)
+        assert server.begun == {"p1": 1}
 
 
 async def test_an_input_that_the_server_refuses_is_refused():

@@ -39,6 +39,7 @@ LOST_SECONDS: Final = 60.0  # a server that cannot be asked for so long has lost
 BUSY_SECONDS: Final = 0.5
 LONGEST_BUSY_SECONDS: Final = 10.0
 MOST_SENDS: Final = 60
+_OWN_WORDS: Final = frozenset({"error", "detail"})  # members of refusals of both lines
 
 
 class ExchangeRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +227,8 @@ class CogExchange:
         if answer.status == 406 and self._server.abilities.has_stream:  # its document says otherwise
             self._server.abilities = msgspec.structs.replace(self._server.abilities, has_stream=False)
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text)
-        if answer.status == 409 or (answer.status == 503 and answer.body is not None):
+        # a gateway that lost the answer of the server says 503, too, in other words
+        if answer.status == 409 or (answer.status == 503 and not _OWN_WORDS.isdisjoint(answer.body or ())):
             self._server.refused_at = self._clock.monotonic()
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text, status=answer.status)
         if answer.status != 422:  # an input that the schema refuses is no fault of the server

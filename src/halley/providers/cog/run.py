@@ -6,6 +6,7 @@ from typing import Any
 
 from halley.dispatch.ports import Emit, Outcome, Progress, Work
 from halley.providers.cog.report import RunReport
+from halley.providers.cog.said import SaidParts
 from halley.providers.cog.server import CogServer
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
@@ -26,7 +27,7 @@ class CogRun:
         self.was_followed = False
         self.was_left = False  # its follower was cancelled before the end
         self._begun: asyncio.Future[SubmitAnswer] = asyncio.get_running_loop().create_future()
-        self._said: list[Progress] = []
+        self._said = SaidParts()
         self._outcome: Outcome | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -66,7 +67,8 @@ class CogRun:
 
     def say(self, parts: Iterable[Progress]) -> None:
         """Report progress."""
-        self._said.extend(parts)
+        for part in parts:
+            self._said.add(part)
         self._changed.set()
 
     def end(self, outcome: Outcome) -> None:
@@ -77,12 +79,11 @@ class CogRun:
 
     async def follow(self, emit: Emit) -> Outcome:
         """Report everything to a follower until the end."""
-        count = 0
+        new = self._said.reader()
         while True:
             self._changed.clear()
-            while count < len(self._said):
-                emit(self._said[count])
-                count += 1
+            for part in new():
+                emit(part)
             if self._outcome is not None:
                 return self._outcome
             await self._changed.wait()

@@ -118,7 +118,7 @@ class JobFollowing:
         if seen.state == "canceled":
             return Outcome(status="canceled", error=_CANCELED)
         if seen.state == "failed":
-            return Outcome(status="failed", error=plain(self._journal.without_token(seen.error or _NO_REASON)))
+            return Outcome(status="failed", error=self._journal.for_callers(seen.error or _NO_REASON))
         if self._outputs.is_missing(self._run.model, seen.output):
             return Outcome(status="failed", error=_NO_OUTPUT, reason=GONE_REASON)
         return await self._with_output(seen, watch)
