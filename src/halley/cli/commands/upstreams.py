@@ -41,7 +41,7 @@ def list_upstreams(
         if one.get("reason"):
             screen.note(f"{one['name']}: {one['reason']}")
         for error in one.get("last_errors") or ():
-            screen.note(f"{one['name']}: {str(error['at'])[:19]} {str(error['text']).splitlines()[0]}")
+            screen.note(f"{one['name']}: {str(error['at'])[:19]} {_first_line(error['text'])}")
 
 
 @app.command("show")
@@ -71,7 +71,7 @@ def show_upstream(
         return
     screen.table(["", name], _facts(found))
     for error in found.get("last_errors") or ():
-        screen.note(f"{str(error['at'])[:19]} {str(error['text']).splitlines()[0]}")
+        screen.note(f"{str(error['at'])[:19]} {_first_line(error['text'])}")
 
 
 @app.command("unknown")
@@ -182,7 +182,11 @@ def _what(one: dict[str, Any]) -> str:
     settlement = one.get("settlement")
     if settlement:
         return f"{settlement['how']}, continued by {settlement['continued_by']}"
-    return str(one.get("error") or "").splitlines()[0]
+    return _first_line(one.get("error") or "canceled, and its run may go on there")
+
+
+def _first_line(text: object) -> str:
+    return next(iter(str(text).splitlines()), "")
 
 
 def _facts(one: dict[str, Any]) -> list[list[str]]:
