@@ -37,7 +37,8 @@ class SubmitRecord:
             if error.was_asked:
                 self.retries.note_retry()
             raise
-        except LeaseLost:
+        except LeaseLost:  # it was not asked
+            self._breaker.give_up()
             raise
         except Exception:  # OutcomeUnknown, and all that means the same
             self._breaker.note_submit(is_clear=False)

@@ -15,7 +15,7 @@ from halley.dispatch.route_table import ModelRoutes, origin_digest
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
-from halley.errors import InputInvalid, OutcomeUnknown, Overloaded, ProviderBusy, Unusable, VersionUnknown
+from halley.errors import InputInvalid, LeaseLost, OutcomeUnknown, Overloaded, ProviderBusy, Unusable, VersionUnknown
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.models.validation import UNCHECKED
@@ -436,6 +436,19 @@ def test_pauses_of_a_breaker_grow_to_a_limit_and_do_not_follow_the_wall_clock() 
     assert pauses[:4] == [5.0, 10.0, 20.0, 40.0]
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
     breaker.note(answered=True)
+    assert breaker.may_begin()
+
+
+def test_a_probe_whose_lease_is_lost_lets_another_try() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    record = SubmitRecord(clock, breaker, retry_share=0.2)
+    for _ in range(FAILURES):
+        breaker.note(answered=False)
+    clock.advance(breaker.pause_seconds)
+    breaker.begin()
+    with pytest.raises(LeaseLost), record.submitting():
+        raise LeaseLost("another worker has it")
     assert breaker.may_begin()
 
 
