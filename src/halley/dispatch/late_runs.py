@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 import msgspec
 
@@ -123,8 +123,13 @@ class LateRuns:
 
 def _is_unknown(row: Prediction) -> bool:
     """Whether its owner expects a result; not one that was canceled, or whose data was removed."""
-    is_failed = row.status is Status.FAILED and row.termination_reason == UNKNOWN_REASON
-    return is_failed and row.data_removed_at is None
+    match row.status:
+        case Status.FAILED:
+            return row.termination_reason == UNKNOWN_REASON and row.data_removed_at is None
+        case Status.STARTING | Status.PROCESSING | Status.SUCCEEDED | Status.CANCELED | Status.ABORTED:
+            return False
+        case _:
+            assert_never(row.status)
 
 
 def _request(row: Prediction) -> bytes:

@@ -29,4 +29,4 @@ def test_a_prediction_that_was_canceled_has_no_error_and_is_listed(
     upstreams.list_unknown()
     printed = capsys.readouterr()
     assert "01kb5" in printed.out
-    assert "01kb5: canceled, and its run may go on there" in printed.out + printed.err
+    assert "01kb5: canceled, and its run may continue there" in printed.out + printed.err

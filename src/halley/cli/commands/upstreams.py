@@ -182,7 +182,7 @@ def _what(one: dict[str, Any]) -> str:
     settlement = one.get("settlement")
     if settlement:
         return f"{settlement['how']}, continued by {settlement['continued_by']}"
-    return _first_line(one.get("error") or "canceled, and its run may go on there")
+    return _first_line(one.get("error") or "canceled, and its run may continue there")
 
 
 def _first_line(text: object) -> str:
