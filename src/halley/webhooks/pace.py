@@ -17,9 +17,13 @@ class Pace:
 
     __slots__ = ("_pending", "_told_at")
 
-    def __init__(self, *, is_started: bool = False) -> None:
+    def __init__(self) -> None:
         self._pending: set[WebhookEvent] = set()
-        self._told_at: dict[WebhookEvent, float] = {WebhookEvent.START: float("-inf")} if is_started else {}
+        self._told_at: dict[WebhookEvent, float] = {}
+
+    def skip_start(self) -> None:
+        """Its start was sent by an earlier process."""
+        self._told_at[WebhookEvent.START] = float("-inf")
 
     def note(self, event: WebhookEvent) -> None:
         """An event has happened that the receiver asked for."""

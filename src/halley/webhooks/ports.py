@@ -8,7 +8,6 @@ import msgspec
 
 from halley.predictions.duties import Duty
 from halley.predictions.records import Prediction
-from halley.webhooks.events import WebhookEvent
 from halley.webhooks.records import Delivery, Ending, Fate, Message, Notice
 
 
@@ -114,8 +113,8 @@ class DeliveryStore(Protocol):
         """
         ...
 
-    async def was_told(self, prediction_id: str, event: WebhookEvent) -> bool:
-        """Whether there was an attempt to send this about the prediction, with any result."""
+    async def was_told(self, prediction_id: str) -> bool:
+        """Whether there was an attempt to send anything about the prediction, with any result."""
         ...
 
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:

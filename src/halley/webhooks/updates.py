@@ -33,7 +33,7 @@ class _PendingUpdates:
 
     __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
 
-    def __init__(self, row: Prediction | None, *, is_started: bool) -> None:
+    def __init__(self, row: Prediction | None) -> None:
         self.wanted = frozenset[WebhookEvent]()
         self.endpoint = ""
         if row is not None and row.webhook is not None:
@@ -42,7 +42,7 @@ class _PendingUpdates:
                 self.wanted = wanted_by(row)
             except ValueError:
                 _log.warning("the webhook of %s is not a URL: an older server accepted it", row.id)
-        self.pace = Pace(is_started=is_started)
+        self.pace = Pace()
         self.is_busy = False
         self.is_over = False
         self.scope: anyio.CancelScope | None = None  # around its waits, so that the end can interrupt them
@@ -99,11 +99,12 @@ class Updates:
 
     async def _load(self, prediction_id: str) -> _PendingUpdates:
         row = await self._reader.find(prediction_id)
-        # an earlier process may have sent its start
-        is_second = row is not None and row.attempts > 1
-        return _PendingUpdates(
-            row, is_started=is_second and await self._store.was_told(prediction_id, WebhookEvent.START)
-        )
+        pending = _PendingUpdates(row)
+        # an earlier process may have sent its start, and then it must not come again, behind what was sent since;
+        # its attempts do not say so: that process may have died before it stored its position in the log
+        if WebhookEvent.START in pending.wanted and await self._store.was_told(prediction_id):
+            pending.pace.skip_start()
+        return pending
 
     def end(self, prediction_id: str) -> None:
         """It has ended: pending states are dropped, except its start. A running attempt ends first."""

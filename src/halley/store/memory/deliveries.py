@@ -184,8 +184,8 @@ class MemoryDeliveries:
         ]
         return sorted(found, key=lambda delivery: delivery.id, reverse=True)[:limit]
 
-    async def was_told(self, prediction_id: str, event: WebhookEvent) -> bool:
-        return any(each.prediction_id == prediction_id and each.event is event for each in self.deliveries.values())
+    async def was_told(self, prediction_id: str) -> bool:
+        return any(each.prediction_id == prediction_id for each in self.deliveries.values())
 
     async def delivery(self, delivery_id: str) -> Delivery | None:
         return self.deliveries.get(delivery_id)

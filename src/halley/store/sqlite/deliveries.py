@@ -105,7 +105,7 @@ _PUT_DELIVERY: Final = (
     " body_sha256, body_bytes, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SELECT_DELIVERY: Final = f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE id = ?"
-_WAS_TOLD: Final = "SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE prediction_id = ? AND event = ?)"
+_WAS_TOLD: Final = "SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE prediction_id = ?)"
 _IS_GONE: Final = "SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE prediction_id = ? AND outcome = 'gone')"
 _END: Final = (
     "UPDATE webhook_deliveries SET outcome = ?, latency_seconds = ?, status = ?, answer = ?, error = ?, next_at = ?"
@@ -216,8 +216,8 @@ class DeliveryRows(SqlitePart):
             return await self._reads.elsewhere(_read_page, _PAGE, account_id, before, limit)
         return await self._reads.elsewhere(_read_page, _PAGE_OF_PREDICTION, account_id, before, limit, prediction_id)
 
-    async def was_told(self, prediction_id: str, event: WebhookEvent) -> bool:
-        row = self._reads.one(_WAS_TOLD, prediction_id, event.value)
+    async def was_told(self, prediction_id: str) -> bool:
+        row = self._reads.one(_WAS_TOLD, prediction_id)
         return row is not None and bool(row[0])
 
     async def delivery(self, delivery_id: str) -> Delivery | None:

@@ -22,9 +22,8 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
     async def test_earlier_attempts_about_a_prediction_are_known(self, deliveries: Deliveries, maker: Maker) -> None:
         told, other = self.message(maker), self.message(maker, 2)
         await deliveries.begin(self.attempt(maker, told, event=WebhookEvent.START))
-        assert await deliveries.was_told(told.prediction_id, WebhookEvent.START)
-        assert not await deliveries.was_told(told.prediction_id, WebhookEvent.LOGS)
-        assert not await deliveries.was_told(other.prediction_id, WebhookEvent.START)
+        assert await deliveries.was_told(told.prediction_id)
+        assert not await deliveries.was_told(other.prediction_id)
 
     # the log
 
