@@ -24,11 +24,8 @@ QUIET_SECONDS = 3.0
 LEAD = 100  # a create whose prediction waited while 2,000 others were begun cannot be found in a list any more
 BUILD: Final = Path(__file__).with_name("upstream_build.py")
 PATH: Final = Path(__file__).parents[1]
-# some are claimed at three kills before they are submitted: no more than two attempts would end them `worker_lost`
+# some are claimed at three kills before they are submitted: none of these counts as an attempt
 CONFIG = f"""
-[runs]
-max_attempts = 20
-
 [providers.up]
 {{kind}}
 url = "{{url}}"

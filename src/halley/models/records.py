@@ -1,9 +1,12 @@
 """Models and versions as values."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+LOCAL: Final = "local"
+"""The provider of a version that runs on this machine."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     cog_version: str = "0.23.1"
     openapi_schema: bytes  # the JSON document; readers use components.schemas.Input and .Output; b"" until it is known
     source_digest: str = ""  # finds the version again if the folder has not changed
-    provider: str = "local"
+    provider: str = LOCAL
     run_timeout_seconds: float | None = None  # None: the server's default
     counts_written: bool = False  # the source digest may include files that the model itself wrote into its folder
 

@@ -289,7 +289,9 @@ class WorkQueue(SubmitLedger, Protocol):
 
         A prediction that is `intended` or `submitted` waits again at once, with its state and without counting the
         attempt, even if it published output: its run may continue, and the worker that claims it adopts it. One that is
-        `unknown` ends `failed` with the reason `upstream_outcome_unknown`.
+        `unknown` ends `failed` with the reason `upstream_outcome_unknown`. One without a `submit_state`, of a version
+        whose provider is not this machine, has begun nowhere: it waits again after a backoff, with nothing recorded and
+        without counting the attempt.
 
         Raises:
             DutyLost: another session maintains the queue now; nothing was written. So do `expire` and `fail_waiting`.

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from halley.errors import LeaseLost
+from halley.models.records import LOCAL
 from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Expired, Finished, Lease, Reaped, Returned
@@ -215,7 +216,12 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemorySettlements):
     def _take_back(self, entry: Entry, place: QueueEntry, at: datetime, max_attempts: int) -> Reaped:
         if entry.prediction.submit_state is not None:
             return Reaped(requeued=entry.take_back_to_adopt(place, at, self._log), prediction=entry.prediction)
-        if entry.progress.has_output or place.attempt >= max_attempts + place.alone:
+        has_output, ready_at = entry.progress.has_output, at + timedelta(seconds=place.attempt)
+        version = self.tables.versions.get(entry.prediction.version)
+        if not has_output and version is not None and version.provider != LOCAL:
+            entry.give_back(place, ready_at)
+            return Reaped(prediction=entry.prediction, requeued=True)
+        if has_output or place.attempt >= max_attempts + place.alone:
             error = "The worker that ran this prediction was lost, and it is not run again."
             entry.end(Fact.FAILED, at, self._log, error=error, reason="worker_lost")
             entry.place = None
@@ -223,7 +229,7 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemorySettlements):
         mark = f"\n[halley] the server stopped while this ran; attempt {place.attempt + 1} begins\n"
         entry.say([NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))], self._log)
         place.holder = None
-        place.ready_at = at + timedelta(seconds=place.attempt)
+        place.ready_at = ready_at
         return Reaped(prediction=entry.prediction, requeued=True)
 
     def _expire(self, entry: Entry, fact: Fact, at: datetime, error: str) -> Expired:

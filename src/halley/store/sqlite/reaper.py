@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from halley.clock import to_micros
+from halley.models.records import LOCAL
 from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import Expired, Reaped
@@ -44,6 +45,7 @@ _WAITING_SINCE_BEFORE: Final = (
     " OR NOT EXISTS (SELECT 1 FROM predictions AS p WHERE p.id = q.prediction_id AND p.submit_state IS NOT NULL))"
     " ORDER BY q.prediction_id LIMIT ?3"
 )
+_RUNS_ELSEWHERE: Final = "SELECT EXISTS (SELECT 1 FROM versions WHERE id = ? AND provider != ?)"
 _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND session_id IS NULL LIMIT ?"
 
 
@@ -119,6 +121,11 @@ def _take_back(
     if live.prediction.submit_state is not None:
         return _to_adopt(connection, counters, live, at)
     has_output = changes.read_progress(connection, live).has_output
+    ready_at = at + timedelta(seconds=_BACKOFF_SECONDS * live.attempt)
+    if not has_output and connection.execute(_RUNS_ELSEWHERE, (live.prediction.version, LOCAL)).fetchone()[0]:
+        # nothing was begun there, and its model did not end our process
+        changes.give_back(connection, counters, live, ready_at)
+        return Reaped(prediction=live.prediction, requeued=True)
     # one attempt was lost together with other runs, not with the server
     max_attempts += changes.is_alone(connection, live)
     if has_output or live.attempt >= max_attempts:
@@ -135,7 +142,6 @@ def _take_back(
         live.prediction, revision=live.prediction.revision + 1, attempts=live.attempt, fence=live.fence or 0
     )
     changes.record(connection, counters, live, (lost,))
-    ready_at = at + timedelta(seconds=_BACKOFF_SECONDS * live.attempt)
     connection.execute(_REQUEUE, (to_micros(ready_at), live.prediction.id))
     counters.add_waiting(live.prediction.version, live.prediction.account_id)
     return Reaped(prediction=live.prediction, requeued=True)

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from halley.errors import LeaseLost, SubmitLimitReached, WrongState
+from halley.models.records import LOCAL, Model, Version
 from halley.predictions.queue import Lease
+from halley.predictions.records import Prediction
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import ADOPTION_SECONDS, UNKNOWN_REASON, Recorded, SubmitCount
 from halley.store.ports import Store
@@ -181,6 +183,44 @@ class SubmitContract(StoreSuite):
         assert await kinds_of(store, row.id) == kinds  # no attempt was lost
         with pytest.raises(WrongState):
             await store.record_intent(claimed.lease, UPSTREAM)
+
+    async def test_what_has_begun_nowhere_keeps_its_attempts(self, store: Store, maker: Maker) -> None:
+        row = await self._of_provider(store, maker, UPSTREAM)
+        for number in range(1, 5):
+            lease = (await claim_one(store, maker, f"s{number}")).lease
+            assert (lease.fence, lease.attempt) == (number, 1)
+            if number > 1:
+                await store.record_intent(lease, UPSTREAM)
+                await store.withdraw_intent(lease)
+            (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new", max_attempts=1)
+            assert (reaped.requeued, reaped.prediction) == (True, await store.get(row.id))
+            assert await store.waiting() == {VERSION: 1}
+            with pytest.raises(LeaseLost):
+                await store.record_intent(lease, UPSTREAM)
+            await store.open_session("new", maker.clock.now(), LEASE_SECONDS)
+            assert await store.claim("new", {VERSION: 1}, maker.clock.now()) == []  # not at once
+            maker.clock.advance(1)
+        assert await kinds_of(store, row.id) == [EventKind.CREATED]
+        maker.clock.advance(60)
+        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), 60)  # but it does not wait forever
+        assert (expired.prediction.status, expired.prediction.termination_reason) == (Status.ABORTED, "queue_time")
+
+    async def test_an_attempt_on_this_machine_counts_from_its_lease(self, store: Store, maker: Maker) -> None:
+        await self._of_provider(store, maker, LOCAL)
+        await claim_one(store, maker)
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new", max_attempts=1)
+        assert (reaped.requeued, reaped.prediction.termination_reason) == (False, "worker_lost")
+
+    async def _of_provider(self, store: Store, maker: Maker, provider: str) -> Prediction:
+        """A waiting prediction of a version with this provider."""
+        new = maker.new(provider=provider)
+        owner, _, name = new.prediction.model.partition("/")
+        at = maker.clock.now()
+        await store.put_model(Model(owner=owner, name=name, created_at=at))
+        await store.put_version(
+            Version(id=VERSION, model=new.prediction.model, created_at=at, openapi_schema=b"{}", provider=provider)
+        )
+        return (await store.create(new)).prediction
 
     async def test_what_was_never_submitted_comes_without_a_record(self, store: Store, maker: Maker) -> None:
         await store.create(maker.new())
