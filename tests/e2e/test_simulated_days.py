@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from api.world import Asker
+from halley.app.local_runtime import find_isolation
 from halley.app.services import Services, build
 from halley.app.wanted import wanted_models
 from halley.keys.records import KeyOptions
@@ -132,6 +133,8 @@ class Days(Asker):
                         parts.api.parts.hub.run(),
                     ]
                     running = [tasks.create_task(service) for service in services]
+                    assert parts.working is not None
+                    await find_isolation(parts.base, parts.working.runtime)
                     await parts.loader.load_all(wanted)
                     assert parts.catalog.broken == {}
                     await self._keys()
