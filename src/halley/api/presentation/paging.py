@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import AsyncGenerator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ import msgspec
 from halley.api.http.asgi import JSON, Response, Variant, json_response
 from halley.api.presentation.problems import invalid
 from halley.errors import BadRequest
+from halley.predictions.instants import read_instant
 from halley.strict_json import HEAVY_BYTES
 
 Side = Literal["older", "newer"]
@@ -143,8 +144,6 @@ def read_time(query: Mapping[str, str], name: str) -> datetime | None:
     if not text:
         return None
     try:
-        # every decoder reads a plus sign in a query as a space
-        at = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return read_instant(text)
     except (ValueError, OverflowError) as error:
         raise invalid("format", name, "must be a date and time such as 2026-01-31T12:00:00Z") from error

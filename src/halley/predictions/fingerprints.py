@@ -1,0 +1,62 @@
+"""What failed predictions have in common: a fingerprint of their errors, without what differs from one to the next.
+
+Linear in the length of the text, of which only the beginning counts: errors are texts of models, of any content.
+"""
+
+import re
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+COMPARED_CHARACTERS: Final = 2000
+"""What follows does not count."""
+GROUP_LENGTH: Final = 16  # characters of a fingerprint
+
+_MARK: Final = "…"
+_KEPT: Final = 512
+
+# Alternatives that begin differently, each without nested repetition: the text is read once. A quote must end within
+# the same line and 200 characters, because an apostrophe is no quote.
+_VARIABLE: Final = re.compile(
+    r"""
+      (?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s"'<>]*)
+    | (?P<double>"[^"\n]{0,200}")
+    | (?P<single>(?<!\w)'[^'\n]{0,200}'(?!\w))
+    | (?P<tick>`[^`\n]{0,200}`)
+    | (?P<path>(?<![\w/.])(?:~|\.{1,2})?/[\w.+@~-]+(?:/[\w.+@~-]*)*)
+    | (?P<uuid>\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)
+    | (?P<number>(?<!\w)[+-]?\d\w*(?:[.,:+-]\d\w*)*)
+    | (?P<word>\w+)
+    """,
+    re.VERBOSE,
+)
+_SPACE: Final = re.compile(r"\s+")
+_HAS_DIGIT: Final = re.compile(r"\d")
+
+
+def normalised(error: str) -> str:
+    """The text with a mark in place of numbers, ids, paths, addresses and quoted values, and of each space one."""
+    text = _VARIABLE.sub(_replaced, error[:COMPARED_CHARACTERS])
+    return _SPACE.sub(" ", text).strip()
+
+
+def fingerprint(model: str, error: str | None) -> str:
+    """The name of the group of a failed prediction: hexadecimal digits, the same for similar errors of a model."""
+    return _fingerprint(model, (error or "")[:COMPARED_CHARACTERS])
+
+
+@lru_cache(_KEPT)  # most failures of a time have the same text
+def _fingerprint(model: str, error: str) -> str:
+    text = f"{model}\n{normalised(error)}"
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:GROUP_LENGTH]
+
+
+def is_group(text: str) -> bool:
+    """Whether the text has the form of a fingerprint; says nothing about existence."""
+    return len(text) == GROUP_LENGTH and not text.strip("0123456789abcdef")
+
+
+def _replaced(found: re.Match[str]) -> str:
+    if found.lastgroup == "word":  # a number, or an id: names with a digit differ from one error to the next, too
+        return _MARK if _HAS_DIGIT.search(found[0]) else found[0]
+    return _MARK
