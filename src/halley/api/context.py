@@ -39,6 +39,7 @@ class ApiContext:
         new_id: NewId,
     ) -> None:
         self.settings = settings
+        self.shown_settings = settings  # with what SIGHUP has changed since the start
         self.limits = settings.limits
         self.clock = clock
         self.new_id = new_id

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from halley.app.services import Services
 from halley.app.start import Start
 from halley.errors import HalleyError
-from halley.settings import Settings, SettingsError
+from halley.settings import Settings, SettingsError, reloaded
 
 _log = logging.getLogger(__name__)
 
@@ -68,4 +68,7 @@ def _change_upstreams(parts: Services, settings: Settings) -> None:
     except HalleyError as error:
         _log.error("SIGHUP: providers and routes are unchanged: %s", error)
         return
+    if parts.answering is not None:
+        shown = parts.api.parts
+        shown.shown_settings = reloaded(shown.shown_settings, settings)
     parts.worker.reevaluate()

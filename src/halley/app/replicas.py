@@ -9,6 +9,7 @@ from halley.api.presentation.wire.replicas import LogLine, ReplicaBody
 from halley.clock import rfc3339
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
+from halley.predictions.tqdm_parser import last_step
 from halley.providers.local import LocalProvider
 from halley.replicas.places import Places
 from halley.replicas.replica_log import ReplicaLogs
@@ -57,10 +58,12 @@ def _rows(state: PoolState, fault: str | None) -> Iterator[ReplicaBody]:
             slots=replica.slots,
             busy_slots=replica.running,
             uptime_seconds=round(replica.uptime_seconds, 3),
+            load_progress=_progress(replica.why) if replica.doing == "loading" else None,
             isolation=None if replica.way is None else replica.way.way,
             isolation_reason=(replica.way.why or None) if replica.way is not None else None,
             last_exit_reason=state.exit_reason,
             last_exit=state.exit_text,
+            unexpected_exits=state.unexpected_exits,
         )
     if not state.replicas:
         yield _without_process(
@@ -71,7 +74,14 @@ def _rows(state: PoolState, fault: str | None) -> Iterator[ReplicaBody]:
             pinned=state.pinned,
             last_exit_reason=state.exit_reason,
             last_exit=state.exit_text,
+            unexpected_exits=state.unexpected_exits,
         )
+
+
+def _progress(line: str | None) -> float | None:
+    """How far a progress bar in the last printed line is; None if it has none."""
+    step = last_step(line) if line else None
+    return None if step is None else step.fraction
 
 
 def _without_process(
@@ -83,6 +93,7 @@ def _without_process(
     pinned: bool = False,
     last_exit_reason: str | None = None,
     last_exit: str | None = None,
+    unexpected_exits: int = 0,
 ) -> ReplicaBody:
     return ReplicaBody(
         model=model,
@@ -97,8 +108,10 @@ def _without_process(
         slots=0,
         busy_slots=0,
         uptime_seconds=None,
+        load_progress=None,
         isolation=None,
         isolation_reason=None,
         last_exit_reason=last_exit_reason,
         last_exit=last_exit,
+        unexpected_exits=unexpected_exits,
     )

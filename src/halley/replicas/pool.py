@@ -63,6 +63,7 @@ class Pool:
         self._backoff = RestartBackoff(host, self.load)
         self._last_end: End | None = None
         self._last_exit: End | None = None
+        self._unexpected_exits = 0
         scheduler.add(self)
 
     @property
@@ -230,6 +231,7 @@ class Pool:
             pinned=self.source.pinned,
             exit_reason=end.reason if end is not None else None,
             exit_text=end.error if end is not None else None,
+            unexpected_exits=self._unexpected_exits,
             replicas=tuple(replicas),
         )
 
@@ -283,6 +285,7 @@ class Pool:
         self._replicas.remove(replica)
         self._exclusive.release_if_done()
         self._last_exit = end
+        self._unexpected_exits += end.reason not in {"unloaded", "worker_lost"}
         if self._closed:
             return
         self._is_draining = self._is_draining and bool(self._replicas)

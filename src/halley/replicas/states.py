@@ -31,7 +31,8 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a pool. `error` is why the last replica failed, until one works again; `why` is what the pool waits
     for.
 
-    `exit_reason` and `exit_text` describe the last process that ended, even if the model runs again.
+    `exit_reason` and `exit_text` describe the last process that ended, even if the model runs again;
+    `unexpected_exits` counts those that were not unloaded.
     """
 
     version: str
@@ -46,6 +47,7 @@ class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool = False
     exit_reason: str | None = None
     exit_text: str | None = None
+    unexpected_exits: int = 0
     replicas: tuple[ReplicaState, ...] = ()
 
 

@@ -5,7 +5,7 @@ default. `shapes` defines the settings, `sources` reads the sources, `reading` c
 """
 
 from halley.settings.kinds import NEVER, Period, SettingsError, SettingsTable
-from halley.settings.names import MASK, shown
+from halley.settings.names import MASK, reloaded, shown
 from halley.settings.process import (
     hand_over,
     hide_environ,
@@ -81,6 +81,7 @@ __all__ = [
     "process_environ",
     "read_period",
     "read_settings",
+    "reloaded",
     "shown",
     "take_environ",
     "without_secrets",

@@ -16,6 +16,7 @@ from halley.settings.upstreams import LOCAL, RouteSettings, is_pattern, is_provi
 
 SECRET_NAMES: Final = frozenset({"admin_key"})
 MASK: Final = "********"
+_RELOADED: Final = frozenset({"providers", "routes"})
 
 
 class NamedTables(msgspec.Struct, frozen=True):
@@ -55,6 +56,13 @@ NAMED: Final[Mapping[str, NamedTables]] = {
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
     """List every setting as (dotted name, value in TOML, origin), with secrets masked."""
     return [(name, _shown_value(name, value), settings.origins.get(name, "default")) for name, value in _walk(settings)]
+
+
+def reloaded(settings: Settings, read: Settings) -> Settings:
+    """The settings of a running server after it has read them again: only providers and routes change."""
+    origins = {name: origin for name, origin in settings.origins.items() if name.partition(".")[0] not in _RELOADED}
+    origins |= {name: origin for name, origin in read.origins.items() if name.partition(".")[0] in _RELOADED}
+    return msgspec.structs.replace(settings, providers=read.providers, routes=read.routes, origins=origins)
 
 
 def unknown(name: str, origin: str, kind: type[SettingsTable] | None = None) -> SettingsError:

@@ -201,6 +201,7 @@ async def test_the_least_recently_used_is_unloaded_first(machine) -> None:
         await here.run("c")
         assert here.loaded() == "ac"
         assert here.state("b").exit_text == "local/b: unloaded to make room for local/c."
+        assert here.state("b").unexpected_exits == 0
 
 
 async def test_who_is_pinned_stays_and_who_cannot_fit_beside_it_is_refused(machine) -> None:
@@ -395,6 +396,7 @@ async def test_an_idle_process_that_does_not_answer_is_replaced(machine) -> None
         os.kill(descendants(pid)[1], signal.SIGSTOP)
         await until(lambda: here.state("a").pid not in {None, pid} and here.provider.free_slots("a") == 1)
         assert here.state("a").exit_reason == "unresponsive"
+        assert here.state("a").unexpected_exits == 1
         assert "did not answer for 0.1 s" in (here.state("a").exit_text or "")
         assert await here.run("a", "fresh") == ["fresh"]
 

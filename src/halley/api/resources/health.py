@@ -29,13 +29,23 @@ async def counts(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
 
 async def ready(call: Call, parts: ApiContext) -> Response:
     """200 if predictions can be made; 503 with the reasons while starting, stopping, broken, full or locked."""
+    shown = await (verbose_health(parts) if "verbose" in call.query() else _health(parts))
+    body = encode(shown)
+    return json_response(body, 503, [(b"retry-after", b"1")]) if shown.reasons else json_response(body)
+
+
+async def verbose_health(parts: ApiContext) -> HealthBody:
+    """Whether predictions can be made, with the result of each check."""
+    shown = await _health(parts)
+    shown.checks = dict.fromkeys(_CHECKS, "ok") | shown.reasons
+    shown.housekeeping = dict(parts.housekeeping_faults())
+    return shown
+
+
+async def _health(parts: ApiContext) -> HealthBody:
     reasons = dict(parts.health())
     if parts.is_draining:
         reasons["server"] = "stopping: running predictions are finished, new ones are not accepted"
     elif "store" not in reasons and (fault := await parts.check_store()) is not None:
         reasons["store"] = fault
-    shown = HealthBody(status="not ready" if reasons else "ready", reasons=reasons)
-    if "verbose" in call.query():
-        shown.checks = dict.fromkeys(_CHECKS, "ok") | reasons
-        shown.housekeeping = dict(parts.housekeeping_faults())
-    return json_response(encode(shown), 503, [(b"retry-after", b"1")]) if reasons else json_response(encode(shown))
+    return HealthBody(status="not ready" if reasons else "ready", reasons=reasons)

@@ -5,6 +5,7 @@ from typing import Final
 from halley.api.http.routing import Param, Route
 from halley.api.presentation.wire.health import Counts
 from halley.api.presentation.wire.replicas import ClearedSetup, LogPage, ReplicaPage
+from halley.api.presentation.wire.settings import SettingsBody
 from halley.api.presentation.wire.upstreams import (
     AdoptRun,
     RoutePage,
@@ -13,7 +14,7 @@ from halley.api.presentation.wire.upstreams import (
     UnknownPage,
     UpstreamPage,
 )
-from halley.api.resources import health, replicas, upstreams
+from halley.api.resources import health, replicas, settings, upstreams
 from halley.keys.records import Scope
 
 ROUTES: Final = (
@@ -118,5 +119,14 @@ ROUTES: Final = (
         scope=Scope.ADMIN,
         response=Counts,
         summary="Get the counters of this server since its start",
+    ),
+    Route(
+        name="settings.get",
+        method="GET",
+        pattern="/settings",
+        handler=settings.get_settings,
+        scope=Scope.ADMIN,
+        response=SettingsBody,
+        summary="Get the settings that this server uses, with their origins, its version and its health",
     ),
 )

@@ -10,6 +10,9 @@ from halley.api.presentation.wire.values import ListPage, Time
 class ReplicaBody(msgspec.Struct, kw_only=True):
     """A model process of this server; or a model that has none, with the reason for waiting. A broken one has no
     version.
+
+    `load_progress` is read from a progress bar that a loading process prints, 0 to 1. `unexpected_exits` counts the
+    model's processes that ended without being unloaded, since the server has known the version.
     """
 
     model: str
@@ -26,10 +29,12 @@ class ReplicaBody(msgspec.Struct, kw_only=True):
     slots: int
     busy_slots: int
     uptime_seconds: float | None
+    load_progress: float | None
     isolation: Literal["isolated", "plain", "off"] | None
     isolation_reason: str | None
     last_exit_reason: str | None
     last_exit: str | None
+    unexpected_exits: int
 
 
 class ReplicaPage(ListPage, kw_only=True):
