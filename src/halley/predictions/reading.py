@@ -62,6 +62,10 @@ class PredictionReader:
         has_data = row.data_removed_at is None
         return await self._store.read_events(row.id, after_seq, limit, limit_bytes, with_data=has_data)
 
+    async def history(self, row: Prediction, after_seq: int, limit: int) -> list[Event]:
+        """Only the events that stay when the data is removed: its steps, without output, logs and metrics."""
+        return await self._store.read_events(row.id, after_seq, limit, with_data=False)
+
     async def find(self, prediction_id: str) -> Prediction | None:
         """The row of any owner: for capability links, which grant access by themselves."""
         row = await self._store.get(prediction_id)

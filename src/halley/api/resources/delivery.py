@@ -20,7 +20,7 @@ from halley.assets.ports import StoredFile
 from halley.errors import Forbidden, NotFound
 from halley.predictions.records import OutputFile
 
-_GONE: Final = "This file does not exist, or was removed. Read the prediction again to get a fresh link."
+GONE: Final = "This file does not exist, or was removed. Read the prediction again to get a fresh link."
 
 _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 
@@ -36,14 +36,14 @@ async def output_file(call: Call, parts: ApiContext) -> Response:
         changes = parts.delivered.changes
         file = await parts.predictions.output_file(delivery.prediction_id, delivery.index)
         if file is None:
-            raise NotFound(_GONE)
+            raise NotFound(GONE)
         if changes == parts.delivered.changes:  # otherwise it may have been removed since it was read
             parts.delivered.put(capability, delivery, file, now)
     else:
         delivery, file = known
         if delivery.expires_at <= parts.clock.now().timestamp():
-            raise NotFound(_GONE)
-    return await _answer(call, parts, file, delivery.expires_at)
+            raise NotFound(GONE)
+    return await file_answer(call, parts, file, delivery.expires_at)
 
 
 async def _own_output_file(call: Call, parts: ApiContext, capability: str) -> Response:
@@ -52,8 +52,8 @@ async def _own_output_file(call: Call, parts: ApiContext, capability: str) -> Re
         delivery.prediction_id, delivery.index, account_id=call.identity.account.id
     )
     if file is None:
-        raise NotFound(_GONE)
-    return await _answer(call, parts, file, None)
+        raise NotFound(GONE)
+    return await file_answer(call, parts, file, None)
 
 
 async def download(call: Call, parts: ApiContext) -> Response:
@@ -72,13 +72,13 @@ async def download(call: Call, parts: ApiContext) -> Response:
         now=parts.clock.now(),
     )
     file = await parts.files.get_signed(file_id)
-    return await _answer(call, parts, file, min(int(expiry), file.expires_at.timestamp()), attachment=True)
+    return await file_answer(call, parts, file, min(int(expiry), file.expires_at.timestamp()), attachment=True)
 
 
-async def _answer(
+async def file_answer(
     call: Call, parts: ApiContext, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
 ) -> Response:
-    """Serve the file; `ends_at` is when the link expires, in Unix seconds; None if a key is needed as well."""
+    """The bytes of a file; `ends_at` is when the link expires, in Unix seconds; None if a key is needed as well."""
     planned = plan(
         name=file.name,
         content_type=file.content_type,
@@ -102,7 +102,7 @@ async def _fill(answer: Response, parts: ApiContext, file: OutputFile | StoredFi
     found = parts.blobs.descriptor(file.sha256)
     if found is None:
         if not await parts.blobs.exists(file.sha256):
-            raise NotFound(_GONE)
+            raise NotFound(GONE)
         if planned.start < planned.end:
             answer.chunks = parts.blobs.open(file.sha256, planned.start, planned.end)
         return

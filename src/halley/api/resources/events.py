@@ -1,6 +1,7 @@
 """The whole event log of a prediction, as pages of JSON and as a stream. An extension of the contract."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation.paging import read_whole_number
 from halley.api.presentation.present import Presenter, encode
+from halley.api.presentation.problems import invalid
 from halley.api.presentation.statuses import OFFICIAL
 from halley.api.presentation.wire.events import (
     EventBody,
@@ -33,6 +35,7 @@ from halley.predictions.status import EventKind
 
 PAGE: Final = 100
 MOST: Final = 1000
+HISTORY: Final = "history"
 PAGE_BYTES: Final = 2**20  # of event data: a page of large outputs has fewer items
 
 NAMES: Final[Mapping[EventKind, EventName]] = {
@@ -87,14 +90,27 @@ async def _stream(call: Call, parts: ApiContext, row: Prediction, after: int, *,
 
 async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[str, str], after: int) -> Response:
     limit = min(MOST, max(1, read_whole_number(query, "limit", PAGE)))
-    found = await parts.predictions.events(row, after, limit, PAGE_BYTES)
+    read = _reader(parts, row, query)
+    found = await read(after, limit)
     following = None
-    if found and await parts.predictions.events(row, found[-1].seq, 1):
+    if found and await read(found[-1].seq, 1):
         members = {**query, "after": found[-1].seq}
         following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
     formatter = FullEventFormatter(call, parts, row)
     page = EventPage(next=following, previous=None, results=[formatter.body_of(row, event) for event in found])
     return json_response(encode(page))
+
+
+def _reader(
+    parts: ApiContext, row: Prediction, query: Mapping[str, str]
+) -> Callable[[int, int], Awaitable[list[Event]]]:
+    """Reads events after a number, at most so many."""
+    only = query.get("only")
+    if only == HISTORY:
+        return partial(parts.predictions.history, row)
+    if only:
+        raise invalid("enum", "only", f"the only supported value is {HISTORY}")
+    return partial(parts.predictions.events, row, limit_bytes=PAGE_BYTES)
 
 
 class FullEventFormatter:

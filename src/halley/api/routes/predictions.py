@@ -4,13 +4,14 @@ from typing import Final
 
 from halley.api.http.routing import Param, Route
 from halley.api.presentation.wire.events import EventPage
+from halley.api.presentation.wire.files import OutputFilePage
 from halley.api.presentation.wire.predictions import (
     CreateModelPrediction,
     CreatePrediction,
     PredictionBody,
     PredictionPage,
 )
-from halley.api.resources import creates, events, predictions
+from halley.api.resources import creates, events, output_files, predictions
 from halley.api.routes.paging import LIMIT, PAGE
 from halley.keys.records import Scope
 
@@ -18,6 +19,11 @@ _LOG: Final = (
     Param(name="after", type="integer", description="Only events after this `seq`."),
     LIMIT,
     Param(name="follow", description="`0` ends the stream after the recorded events."),
+    Param(
+        name="only",
+        description="Of pages: only its steps, without output, logs, progress and metrics.",
+        values=("history",),
+    ),
     Param(name="Last-Event-ID", place="header", description="Continue after this event."),
 )
 _PREFER: Final = Param(
@@ -99,6 +105,27 @@ ROUTES: Final = (
         success=(200, 204),
         summary="Read or follow the log of a prediction",
         params=_LOG,
+    ),
+    Route(
+        name="predictions.files.list",
+        method="GET",
+        pattern="/predictions/{prediction_id}/files",
+        handler=output_files.list_all,
+        scope=Scope.READ,
+        response=OutputFilePage,
+        summary="List the files of a prediction's output, in its order",
+        params=(Param(name="after", type="integer", description="How many files to leave out."), LIMIT),
+    ),
+    Route(
+        name="predictions.files.get",
+        method="GET",
+        pattern="/predictions/{prediction_id}/files/{file_index}",
+        handler=output_files.get,
+        scope=Scope.READ,
+        response="application/octet-stream",
+        success=(200, 206),
+        summary="Get a file of the output, with a key instead of a link",
+        params=(Param(name="embed", description="A copy of a picture that carries the input.", values=("input",)),),
     ),
     Route(
         name="predictions.cancel",

@@ -39,3 +39,22 @@ class FilePage(ListPage, kw_only=True):
     """A page of files, newest first."""
 
     results: list[FileBody]
+
+
+class OutputFileBody(msgspec.Struct, kw_only=True):
+    """A file of a prediction's output: an extension."""
+
+    index: int
+    name: str
+    content_type: str
+    size: int
+    checksums: Checksums
+    url: str  # a link that needs no key; it ends at `url_expires_at`
+    url_expires_at: Time
+    kept_until: Time | None  # null: not known yet, or without end
+
+
+class OutputFilePage(ListPage, kw_only=True):
+    """A page of them, in the order of the output; there is no previous page."""
+
+    results: list[OutputFileBody]

@@ -1,0 +1,72 @@
+"""Parts of long texts. A page shows a part, with links to the others; the API has the whole."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from halley.strict_json import is_heavy
+
+PART: Final = 200_000  # characters of a text on one page
+_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Part `number` of `count`, from 1. `size` is the number of characters of the whole."""
+
+    text: str
+    number: int = 1
+    count: int = 1
+    size: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.count == 1
+
+    @property
+    def earlier(self) -> int | None:
+        return self.number - 1 if self.number > 1 else None
+
+    @property
+    def later(self) -> int | None:
+        return self.number + 1 if self.number < self.count else None
+
+
+def part_of(text: str, number: int | None = None, *, characters: int = PART) -> Part:
+    """One part of a text; the last one if no number is given, the nearest one if there are fewer."""
+    count = max(1, -(-len(text) // characters))
+    number = count if number is None else min(max(1, number), count)
+    shown = text[(number - 1) * characters : number * characters]
+    return Part(text=shown, number=number, count=count, size=len(text))
+
+
+def cut(text: str, characters: int) -> str:
+    """The text, or its beginning with a sign that more follows."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def plain_log(text: str) -> str:
+    """A log as a terminal would leave it: no escape sequences, and of a line that was written over the last state."""
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\r" not in text:
+        return text
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join([line if "\r" not in line else line.rstrip("\r").rpartition("\r")[2] for line in lines])
+
+
+def pretty(value: bytes | msgspec.Raw, *, characters: int = PART) -> Part:
+    """A JSON text for reading: with line breaks if it is not too large, and its beginning."""
+    text = bytes(value)
+    if not is_heavy(text):
+        shown = msgspec.json.format(text, indent=2).decode()
+        return Part(text=shown[:characters], size=len(shown), count=max(1, -(-len(shown) // characters)))
+    size = len(text)
+    shown = text[:characters].decode("utf-8", "ignore")
+    return Part(text=shown, size=size, count=max(1, -(-size // characters)))
+
+
+def light(value: bytes | msgspec.Raw) -> Any:
+    """The value of a JSON text; None if it is too large to be decoded for a page."""
+    text = bytes(value)
+    return None if is_heavy(text) else msgspec.json.decode(text)

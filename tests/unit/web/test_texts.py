@@ -1,0 +1,54 @@
+"""Parts of long texts, logs, and the files of an output."""
+
+import msgspec
+
+from halley.web.views.media import MediaFile, file_of_link, files_in, kind_of_type
+from halley.web.views.texts import cut, part_of, plain_log, pretty
+
+
+def test_a_long_text_is_shown_in_parts_the_last_one_first() -> None:
+    text = "".join(map(str, range(10)))
+    last = part_of(text, characters=4)
+    assert (last.text, last.number, last.count, last.size) == ("89", 3, 3, 10)
+    assert (last.earlier, last.later, last.is_whole) == (2, None, False)
+    assert [part_of(text, number, characters=4).text for number in (0, 1, 2, 9)] == ["0123", "0123", "4567", "89"]
+    assert (part_of("").text, part_of("").is_whole) == ("", True)
+
+
+def test_a_log_is_shown_as_a_terminal_leaves_it() -> None:
+    assert plain_log("a\r\nb\r\n") == "a\nb\n"
+    assert plain_log(" 10%\r 50%\r100%\nend") == "100%\nend"
+    assert plain_log("half\r") == "half"
+    assert plain_log("\x1b[1;31mred\x1b[0m \x1b]0;title\x07.\x1b]8;;http://x\x1b\\link") == "red .link"
+
+
+def test_json_is_formatted_unless_it_is_large() -> None:
+    assert pretty(b'{"a":[1]}').text == '{\n  "a": [\n    1\n  ]\n}'
+    large = pretty(msgspec.json.encode(list(range(400_000))))
+    assert large.text.startswith("[0,1,2")
+    assert not large.is_whole
+    assert len(large.text) == 200_000
+    assert cut("abcdef", 4) == "abc…"
+
+
+def test_the_files_of_an_output_are_found_at_any_depth() -> None:
+    link = "http://localhost:1986/halley/d/cap-1/out%20a.PNG"
+    value = {"list": [link, "text", {"more": "https://x/d/cap/b.mp4"}], "no": ["https://x/other/b.png", 5]}
+    found = files_in(msgspec.json.encode(value), limit=10)
+    assert found == [
+        MediaFile(path="/halley/d/cap-1/out%20a.PNG", name="out a.PNG", kind="image"),
+        MediaFile(path="/d/cap/b.mp4", name="b.mp4", kind="video"),
+    ]
+    assert len(files_in(msgspec.json.encode([link] * 50), limit=3)) == 3
+
+
+def test_strange_links_are_no_files() -> None:
+    for text in ("", "/d/a/b.png", "http://[", "http://x/../d/a/b.png", "http://x/d//b.png", "http://x/d/a/",
+                 "http://x/d/a/b/c.png", "javascript:/d/a/b.png", "http://x/d/a/" + "b" * 3000):  # fmt: skip
+        assert file_of_link(text) is None, text
+    svg = file_of_link("http://x/d/a/b.svg")
+    assert svg is not None
+    assert svg.kind == "other"
+    assert [kind_of_type(one) for one in ("image/png", "image/svg+xml", "text/html", "audio/wav", "")] == [
+        "image", "other", "other", "audio", "other",
+    ]  # fmt: skip
