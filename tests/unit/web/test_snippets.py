@@ -71,7 +71,7 @@ def test_the_json_of_curl_reaches_it_unchanged(given_input: dict[str, Any]) -> N
 def test_the_words_of_the_command_give_the_input(given_input: dict[str, Any]) -> None:
     words = shlex.split(code_for("halley", "wait", asked(given_input)), comments=True)
     words = [word for word in words if word != "\n"]  # a shell joins a line that ends in a backslash with the next
-    pairs = read_pairs(words[3 : words.index("--server")])
+    pairs = read_pairs(words[words.index("demo/paint") + 1 :])
     assert same(build_input(pairs, None, str), given_input)
 
 
@@ -190,7 +190,7 @@ def plain(value: Any) -> Any:
         case bool():
             return value
         case int() | float():
-            return float(value)
+            return float(value) or 0.0
         case dict():
             return {key: plain(item) for key, item in value.items()}
         case list():

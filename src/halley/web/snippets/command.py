@@ -27,20 +27,21 @@ def code(way: Way, asked: SnippetRequest) -> str:
 
 
 def _lines(way: Way, asked: SnippetRequest) -> list[str]:
-    server = f"--server {shlex.quote(asked.base_url)}"
     words = [f"halley run {shlex.quote(asked.ref)}", *(_pair(name, value) for name, value in asked.input.items())]
     is_file = asked.output in ("file", "files")
     match way:
         case "poll":
-            call = _broken([*words, server, "--no-wait"])
+            call = _broken([*words, "--no-wait"])
             call[0] = f"id=$({call[0]}"
-            call[-1] += ")"
-            body = [*call, f'halley predictions watch "$id" {server}' + (' --save "$id"' if is_file else "")]
+            call[-1] += " |"  # in a pipe, the command prints JSON
+            call.append("""  sed 's/^{"id": "\\([^"]*\\)".*/\\1/')""")
+            body = [*call, 'halley predictions watch "$id"' + (' --save "$id"' if is_file else "")]
         case "stream":
-            body = _broken([*words, server, "--stream"])
+            body = _broken([*words, "--stream"])
         case _:
-            body = _broken([*words, server, *(["-o output/"] if is_file else [])])
-    return [f"# the key is read from {KEY_NAME}", *body]
+            body = _broken([*words, *(["-o output/"] if is_file else [])])
+    # a key of this variable is sent to the server of that one only
+    return [f"export REPLICATE_BASE_URL={shlex.quote(asked.base_url)}  # the key: {KEY_NAME}", *body]
 
 
 def _broken(words: list[str]) -> list[str]:
