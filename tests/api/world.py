@@ -28,6 +28,7 @@ from halley.egress import AddressRules, Egress
 from halley.ids import TimeOrderedIds
 from halley.keys.records import DEFAULT_SCOPES
 from halley.keys.service import Keys
+from halley.keys.sign_ins import SignIns
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.abandonment import AbandonmentTracker
@@ -46,7 +47,8 @@ from halley.retention.service import RetentionService
 from halley.settings import CollectionSettings, Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
-from halley.web.pages import HtmlPages
+from halley.web.entire import api_with_pages
+from halley.web.permalink import HtmlPages
 from halley.webhooks.address import Receivers
 from halley.webhooks.admin import WebhookAdmin
 from halley.webhooks.events import WebhookEvent
@@ -407,7 +409,8 @@ class World(Asker):
             clock=self.clock,
             new_id=new_id,
         )
-        self.api = Api(context)
+        self.sign_ins = SignIns(store=self.store, keys=self.keys, clock=self.clock, secret=b"p" * 32)
+        self.api = api_with_pages(context, self.sign_ins)
         self.bus.subscribe(self.api.receive)
         self.hub = self.api.parts.hub
         self.versions: dict[str, str] = {}

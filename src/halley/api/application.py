@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Final
 
@@ -71,10 +71,11 @@ class Api:
     Connect its `receive` to the bus; set `draining`, then call `release_waiting`, to stop.
     """
 
-    def __init__(self, parts: ApiContext) -> None:
+    def __init__(self, parts: ApiContext, pages: Sequence[Route] = ()) -> None:
+        """`pages` are served beside the API's own routes, and are no part of its description."""
         self.parts: Final = parts
         parts.routes = routes_of(parts.settings)
-        self.router: Final = Router(parts.routes, UNSERVED, prefix=public_path(parts.settings))
+        self.router: Final = Router((*parts.routes, *pages), UNSERVED, prefix=public_path(parts.settings))
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = PredictionPayloads(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
@@ -124,7 +125,7 @@ class Api:
         exchange, answer = await self.begin(scope, receive)
         outcome: Outcome = answer
         if answer.later is not None:
-            outcome = await _given(answer.later)
+            outcome = await given(answer.later)
         await self.finish(exchange, outcome, scope, receive, send)
 
     async def begin(self, scope: Scope, receive: Receive) -> tuple[Exchange, Response]:
@@ -237,11 +238,12 @@ def _refusal(error: Exception, exchange: Exchange) -> Response:
     return internal_problem(exchange.request_id, is_create=exchange.method == "POST")
 
 
-async def _given(later: DeferredResponse) -> Outcome:
-    given: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+async def given(later: DeferredResponse) -> Outcome:
+    """The outcome of a deferred answer, when it is there; this task waits."""
+    outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     try:
-        later.park(given.set_result)
-        return await given
+        later.park(outcome.set_result)
+        return await outcome
     finally:
         later.leave()
 

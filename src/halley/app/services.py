@@ -38,6 +38,7 @@ from halley.clock import Clock, SystemClock
 from halley.dispatch.late_runs import LateRuns
 from halley.dispatch.worker import Worker
 from halley.keys.service import Keys
+from halley.keys.sign_ins import SignIns
 from halley.maintenance.maintainer import Maintainer
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
@@ -49,7 +50,8 @@ from halley.retention.service import RetentionService
 from halley.retry import HousekeepingFaults
 from halley.settings import Settings
 from halley.store.ports import OpenStore, Store
-from halley.web.pages import HtmlPages
+from halley.web.entire import api_with_pages
+from halley.web.permalink import HtmlPages
 from halley.webhooks.on_duty import WebhooksOnDuty
 
 T = TypeVar("T")
@@ -365,7 +367,8 @@ def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: Loc
         clock=base.clock,
         new_id=base.new_id,
     )
-    return Api(context)
+    sign_ins = SignIns(store=data.store, keys=use_cases.keys, clock=base.clock, secret=data.secrets.key_pepper)
+    return api_with_pages(context, sign_ins)
 
 
 def _faults(base: Foundation, working: WorkerParts | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from halley.keys.records import Account, Key, Scope
+from halley.keys.records import Account, Key, Scope, SignIn
 
 
 class KeyStore(Protocol):
@@ -26,6 +26,10 @@ class KeyStore(Protocol):
 
     async def find_key(self, digest: bytes) -> Key | None:
         """Find a key by its digest, even a revoked one."""
+        ...
+
+    async def get_key(self, key_id: str) -> Key | None:
+        """The key with this id, even a revoked one."""
         ...
 
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
@@ -51,4 +55,28 @@ class KeyStore(Protocol):
 
         `changes` are validated already (KeyOptions.changed).
         """
+        ...
+
+
+class SignInStore(Protocol):
+    """Browsers that have signed in. Writing methods are durable when their awaitable is done."""
+
+    def put_sign_in(self, sign_in: SignIn) -> Awaitable[None]:
+        """Insert; those that ended before it began are deleted."""
+        ...
+
+    async def find_sign_in(self, digest: bytes) -> SignIn | None:
+        """Find it by its digest, even after its end."""
+        ...
+
+    def extend_sign_in(self, digest: bytes, ends_at: datetime) -> Awaitable[None]:
+        """Set its end; nothing happens if it is absent."""
+        ...
+
+    def end_sign_in(self, digest: bytes) -> Awaitable[None]:
+        """Delete it; nothing happens if it is absent."""
+        ...
+
+    def end_sign_ins_of(self, key_id: str) -> Awaitable[int]:
+        """Delete all of a key; returns how many there were."""
         ...

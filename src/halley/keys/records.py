@@ -64,3 +64,12 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     options: KeyOptions = KeyOptions()
     created_at: datetime
     revoked_at: datetime | None = None
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser that acts with a key, recognised by the HMAC of its cookie."""
+
+    digest: bytes
+    key_id: str
+    created_at: datetime
+    ends_at: datetime

@@ -64,6 +64,12 @@ class Keys:
             raise NotAuthenticated("The API key is not valid. Make one with `halley keys create`.")
         return identity
 
+    async def by_id(self, key_id: str) -> Identity | None:
+        """The identity of a key by its id; None if it is absent or revoked. It is read anew each time."""
+        key = await self._store.get_key(key_id)
+        account = None if key is None or key.revoked_at is not None else await self._store.get_account(key.account_id)
+        return None if key is None or account is None else Identity(account, key, self._clock.monotonic())
+
     def known(self, token: str) -> Identity | None:
         """The identity if it was verified recently; no I/O (for the fast path of reads)."""
         return self.known_by(self.digest(token))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from halley.assets.ports import BlobLedger, FileStore
 from halley.errors import Unusable
-from halley.keys.ports import KeyStore
+from halley.keys.ports import KeyStore, SignInStore
 from halley.models.ports import ModelStore
 from halley.predictions.attendance import AttendanceStore
 from halley.predictions.change_log import ChangeLog
@@ -60,6 +60,7 @@ class Store(
     SettlementStore,
     ModelStore,
     KeyStore,
+    SignInStore,
     BlobLedger,
     DataStore,
     ChangeLog,

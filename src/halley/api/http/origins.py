@@ -50,7 +50,7 @@ class Variants:
         client: tuple[str, int] | None,
     ) -> Variant:
         """The variant of a request with these headers on this connection."""
-        forwarded = self._is_proxy(client)
+        forwarded = self.is_proxy(client)
         key = (
             headers.get(b"host"),
             headers.get(b"user-agent"),
@@ -132,7 +132,8 @@ class Variants:
         bare = name.strip("[]")
         return (server is not None and bare == server[0]) or _is_loopback(bare)
 
-    def _is_proxy(self, client: tuple[str, int] | None) -> bool:
+    def is_proxy(self, client: tuple[str, int] | None) -> bool:
+        """Whether it is a trusted proxy, whose forwarded headers count."""
         if not self._proxies or client is None:
             return False
         try:

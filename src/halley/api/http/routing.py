@@ -53,6 +53,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     at_root: bool = False  # ours: never under /v1
     is_secret: bool = False  # the path contains a capability: logs show the pattern instead
     is_shared: bool = False  # any web page may fetch it: CORS for all
+    is_page: bool = False  # for people in a browser: not part of the API, and not in its document
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

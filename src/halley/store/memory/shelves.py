@@ -7,7 +7,7 @@ import msgspec
 
 from halley.assets.ports import Owner, Reference
 from halley.errors import Conflict, NotFound
-from halley.keys.records import Account, Key, Scope
+from halley.keys.records import Account, Key, Scope, SignIn
 from halley.models.records import Model, Version
 from halley.predictions.ports import InputFile
 from halley.store.memory.entries import at_once
@@ -111,6 +111,9 @@ class MemoryKeys(MemoryPart):
     async def find_key(self, digest: bytes) -> Key | None:
         return next((key for key in self.keys.values() if key.digest == digest), None)
 
+    async def get_key(self, key_id: str) -> Key | None:
+        return self.keys.get(key_id)
+
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
         found = [key for key in self.keys.values() if account_id is None or key.account_id == account_id]
         return sorted(found, key=lambda key: (key.created_at, key.id), reverse=True)
@@ -143,6 +146,37 @@ class MemoryKeys(MemoryPart):
         if key is not None:
             key = self.keys[key_id] = msgspec.structs.replace(key, options=key.options.changed(changes))
         return key
+
+
+class MemorySignIns(MemoryPart):
+    """Implements `keys.ports.SignInStore`."""
+
+    @at_once
+    def put_sign_in(self, sign_in: SignIn) -> None:
+        kept = self.tables.sign_ins
+        for digest in [known.digest for known in kept.values() if known.ends_at <= sign_in.created_at]:
+            del kept[digest]
+        kept[sign_in.digest] = sign_in
+
+    async def find_sign_in(self, digest: bytes) -> SignIn | None:
+        return self.tables.sign_ins.get(digest)
+
+    @at_once
+    def extend_sign_in(self, digest: bytes, ends_at: datetime) -> None:
+        known = self.tables.sign_ins.get(digest)
+        if known is not None:
+            self.tables.sign_ins[digest] = msgspec.structs.replace(known, ends_at=ends_at)
+
+    @at_once
+    def end_sign_in(self, digest: bytes) -> None:
+        self.tables.sign_ins.pop(digest, None)
+
+    @at_once
+    def end_sign_ins_of(self, key_id: str) -> int:
+        ended = [known.digest for known in self.tables.sign_ins.values() if known.key_id == key_id]
+        for digest in ended:
+            del self.tables.sign_ins[digest]
+        return len(ended)
 
 
 class MemoryLedger(MemoryPart):

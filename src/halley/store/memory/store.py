@@ -7,14 +7,16 @@ from halley.predictions.queue import QueueLimits
 from halley.store.memory.attendance import MemoryAttendance
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.queue import MemoryQueue
+from halley.store.memory.shelves import MemorySignIns
 from halley.store.memory.tables import MemoryTables
 
 _NO_LIMITS: Final = QueueLimits()
 
 
-class MemoryStore(MemoryAttendance, MemoryQueue):
+class MemoryStore(MemoryAttendance, MemoryQueue, MemorySignIns):
     """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, ModelStore,
-    KeyStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and SecretStore.
+    KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and
+    SecretStore.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from halley.keys.records import Account, Key
+from halley.keys.records import Account, Key, SignIn
 from halley.models.records import Model, Version
 from halley.predictions.duties import Duty
 from halley.predictions.records import Event
@@ -33,6 +33,7 @@ class MemoryTables:
         self.accounts: dict[str, Account] = {}
         self.keys: dict[str, Key] = {}
         self.configured: set[str] = set()
+        self.sign_ins: dict[bytes, SignIn] = {}
         self.blobs: dict[str, int] = {}
         self.owned: set[tuple[str, str, str, str]] = set()
         self.clock_moves: list[ClockMove] = []

@@ -66,6 +66,9 @@ class KeyRows(SqlitePart):
     async def find_key(self, digest: bytes) -> Key | None:
         return _read_key(self._reads.one(_FIND_KEY, digest))
 
+    async def get_key(self, key_id: str) -> Key | None:
+        return _read_key(self._reads.one(_SELECT_KEY, key_id))
+
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
         rows = await self._reads.elsewhere(_rows, _LIST_KEYS, account_id)
         return [key for row in rows if (key := _read_key(row)) is not None]

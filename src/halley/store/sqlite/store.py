@@ -30,6 +30,7 @@ from halley.store.sqlite.repeats import RepeatRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.settlements import SettlementRows
+from halley.store.sqlite.sign_ins import SignInRows
 from halley.store.sqlite.submits import SubmitRows
 from halley.store.sqlite.together import TOGETHER
 from halley.store.sqlite.writer import GroupWriter
@@ -49,12 +50,14 @@ class SqliteStore(
     Reaper,
     ModelRows,
     KeyRows,
+    SignInRows,
     LedgerRows,
     RetentionRows,
     ProbeRows,
 ):
     """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, ModelStore,
-    KeyStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and SecretStore.
+    KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and
+    SecretStore.
 
     Counts, sessions and duties are kept in the memory of one process (store.folder ensures that there is only one),
     unless the database is opened as shared. Turns always are: with several processes each divides its own claims

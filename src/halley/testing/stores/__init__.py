@@ -19,6 +19,7 @@ from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
 from halley.testing.stores.settlements import SettlementContract
+from halley.testing.stores.sign_ins import SignInStoreContract
 from halley.testing.stores.submits import SubmitContract
 from halley.testing.stores.wall_clock import WallClockContract
 
@@ -48,6 +49,7 @@ __all__ = [
     "SettlementContract",
     "SharedQueueContract",
     "SharedTurnContract",
+    "SignInStoreContract",
     "Store",
     "StoreSuite",
     "WorkQueueContract",

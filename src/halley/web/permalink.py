@@ -45,7 +45,7 @@ class HtmlPages:
 
     @cached_property
     def _prediction(self) -> "jinja2.Template":
-        return self._environment.get_template("prediction.html")
+        return self._environment.get_template("permalink.html")
 
     @cached_property
     def _closed(self) -> bytes:

@@ -1,0 +1,137 @@
+"""Requests of our own pages to the API, in this process.
+
+A page asks with the identity of its reader, and the whole way of a request follows: route, scope, handler, problem. So
+a page shows exactly what the API answers to that key, and needs no rules of its own about who may see what.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from halley.api.application import REQUEST_ID_HEADER, Api, given
+from halley.api.http.asgi import Call, Header, Headers, Message, Response, Scope
+from halley.api.http.credential import CREDENTIAL_KEY, Credential
+from halley.api.http.origins import FORWARDED
+from halley.keys.service import Identity, Keys
+
+_PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class Answer:
+    """What the API answers. A stream has `chunks`, which the caller must read or close; others have a `body`."""
+
+    __slots__ = ("body", "chunks", "headers", "status")
+
+    def __init__(
+        self, status: int, headers: Headers, body: bytes, chunks: AsyncGenerator[bytes, None] | None = None
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.chunks = chunks
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the API did what was asked."""
+        return self.status < 400
+
+    def json(self) -> Any:
+        """The body as a value; None if it is empty."""
+        return msgspec.json.decode(self.body) if self.body else None
+
+    def header(self, name: bytes) -> str:
+        """The value of a header; "" without it."""
+        return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
+
+
+class InternalApi:
+    """Asks the API without a connection. One for each process."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def ask(
+        self,
+        call: Call,
+        identity: Identity,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Sequence[Header] = (),
+    ) -> Answer:
+        """The API's answer to this identity. `call` is the request for which it is asked.
+
+        `path` is one of the API's, such as `/v1/models`; a `body` that is not bytes is sent as JSON. A problem is an
+        answer like any other.
+        """
+        answer = await self._outcome(_scope(call, identity, method, path, query, body, headers), body)
+        chunks = answer.chunks if answer.file is None else answer.file.chunks()
+        if chunks is None or _is_stream(answer.headers):
+            return Answer(answer.status, answer.headers, answer.body, chunks)
+        try:
+            whole = b"".join([piece async for piece in chunks])
+        finally:
+            if answer.file is not None:
+                answer.file.close()
+        return Answer(answer.status, answer.headers, whole)
+
+    async def _outcome(self, scope: Scope, body: Any) -> Response:
+        data = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": data, "more_body": False}
+
+        exchange, answer = await self._api.begin(scope, receive)
+        return self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
+
+
+class _Verified(Credential):
+    """The credential of a request whose caller is known."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__()
+        self._known = identity
+
+    async def identity(self, header: bytes | None, keys: Keys) -> Identity:
+        del header, keys
+        return self._known
+
+
+def _scope(
+    call: Call,
+    identity: Identity,
+    method: str,
+    path: str,
+    query: Mapping[str, str] | None,
+    body: Any,
+    headers: Sequence[Header],
+) -> Scope:
+    sent: Headers = [(name, call.headers[name]) for name in _PASSED_ON if name in call.headers]
+    sent.append((REQUEST_ID_HEADER, call.request_id.encode()))
+    if body is not None and not isinstance(body, bytes):
+        sent.append(_JSON)
+    path, _, given_query = path.partition("?")
+    outer = call.scope
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": quote(path, safe="/%:@!$&'()*+,;=~-._").encode(),
+        "query_string": (urlencode(query) if query else given_query).encode(),
+        "headers": [*sent, *headers],
+        "scheme": outer["scheme"],
+        "server": outer.get("server"),
+        "client": outer.get("client"),
+        CREDENTIAL_KEY: _Verified(identity),
+    }
+
+
+def _is_stream(headers: Headers) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)

@@ -1,0 +1,96 @@
+"""Browsers that act with a key: a cookie stands for the key, which the browser does not keep.
+
+The key itself is looked up for each request: what it may do is what the browser may do, and when it is revoked, all of
+its browsers are signed out.
+"""
+
+import base64
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from halley.clock import Clock
+from halley.hmac_sha256 import HmacSha256
+from halley.keys.ports import SignInStore
+from halley.keys.records import SignIn
+from halley.keys.service import Identity, Keys
+
+IDLE: Final = timedelta(hours=12)  # after the last request
+LONGEST: Final = timedelta(days=7)
+_STEP: Final = timedelta(minutes=10)  # so seldom is the end written anew
+_TOKEN_BYTES: Final = 32
+
+
+class SignIns:
+    """The use cases of sign-ins. Cookies are never stored."""
+
+    def __init__(
+        self,
+        *,
+        store: SignInStore,
+        keys: Keys,
+        clock: Clock,
+        secret: bytes,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._cookies = HmacSha256(hmac.digest(secret, b"sign-in cookies", "sha256"))
+        self._forms = HmacSha256(hmac.digest(secret, b"sign-in forms", "sha256"))
+        self._random_bytes = random_bytes
+
+    async def begin(self, key: str) -> tuple[str, Identity]:
+        """Sign in with a key; returns the cookie, which is not kept here.
+
+        Raises:
+            NotAuthenticated: the key is malformed, unknown or revoked.
+        """
+        identity = await self._keys.verify(key)
+        return await self.begin_with(identity), identity
+
+    async def begin_with(self, identity: Identity) -> str:
+        """Sign in with a key that was verified already; returns the cookie."""
+        cookie = _text(self._random_bytes(_TOKEN_BYTES))
+        now = self._clock.now()
+        sign_in = SignIn(digest=self._digest(cookie), key_id=identity.key.id, created_at=now, ends_at=now + IDLE)
+        await self._store.put_sign_in(sign_in)
+        return cookie
+
+    async def identity(self, cookie: str) -> Identity | None:
+        """Who has this cookie; None if it is unknown, or has ended, or its key is not valid any more."""
+        sign_in = await self._store.find_sign_in(self._digest(cookie))
+        now = self._clock.now()
+        if sign_in is None or sign_in.ends_at <= now:
+            return None
+        identity = await self._keys.by_id(sign_in.key_id)
+        if identity is not None:
+            ends_at = min(now + IDLE, sign_in.created_at + LONGEST)
+            if ends_at - sign_in.ends_at >= _STEP:
+                await self._store.extend_sign_in(sign_in.digest, ends_at)
+        return identity
+
+    def form_token(self, cookie: str) -> str:
+        """What a form of this browser must send, so that forms of other sites are refused."""
+        return _text(self._forms.digest(cookie.encode()))
+
+    def is_form_token(self, cookie: str, sent: str) -> bool:
+        """Whether it is the form token of this cookie."""
+        return hmac.compare_digest(self.form_token(cookie).encode(), sent.encode("utf-8", "replace"))
+
+    async def end(self, cookie: str) -> None:
+        """Sign out."""
+        await self._store.end_sign_in(self._digest(cookie))
+
+    async def end_all(self, key_id: str) -> int:
+        """Sign out all browsers of a key; returns how many there were."""
+        return await self._store.end_sign_ins_of(key_id)
+
+    def _digest(self, cookie: str) -> bytes:
+        return self._cookies.digest(cookie.encode("utf-8", "replace"))
+
+
+def _text(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")

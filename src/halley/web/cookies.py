@@ -1,0 +1,53 @@
+"""The two cookies of the dashboard: the sign-in, and the sentence that the next page shows once."""
+
+from typing import Final
+from urllib.parse import quote, unquote
+
+from halley.api.http.asgi import Call, Header
+
+_NAME: Final = "halley_session"
+_NOTE: Final = "halley_note"
+_NOTE_SECONDS: Final = 60
+_LONGEST_NOTE: Final = 500
+
+
+def session_of(call: Call, *, is_https: bool) -> str | None:
+    """The cookie of a sign-in."""
+    return _cookies(call).get(_session_name(is_https=is_https))
+
+
+def set_session(cookie: str, *, is_https: bool, seconds: int) -> Header:
+    """Keep the cookie in the browser; "" removes it."""
+    life = seconds if cookie else 0
+    return _set(_session_name(is_https=is_https), cookie, life, is_https=is_https)
+
+
+def note_of(call: Call) -> str:
+    """The sentence that this page shows; "" without one."""
+    return unquote(_cookies(call).get(_NOTE, ""))
+
+
+def set_note(text: str, *, is_https: bool) -> Header:
+    """Let the next page show a sentence; "" removes it."""
+    value = quote(text[:_LONGEST_NOTE], safe="")
+    return _set(_NOTE, value, _NOTE_SECONDS if text else 0, is_https=is_https)
+
+
+def _session_name(*, is_https: bool) -> str:
+    # the prefix makes browsers refuse one that a subdomain or plain HTTP has set
+    return f"__Host-{_NAME}" if is_https else _NAME
+
+
+def _set(name: str, value: str, seconds: int, *, is_https: bool) -> Header:
+    secure = "; Secure" if is_https else ""
+    text = f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    return (b"set-cookie", text.encode("ascii"))
+
+
+def _cookies(call: Call) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in call.joined(b"cookie").replace(",", ";").split(";"):
+        name, equals, value = pair.strip().partition("=")
+        if equals and name.startswith(("halley_", "__Host-halley_")):
+            found.setdefault(name, value)
+    return found

@@ -1,0 +1,17 @@
+"""The dashboard with all of its pages, for an API."""
+
+from halley.api.application import Api
+from halley.api.context import ApiContext
+from halley.api.internal import InternalApi
+from halley.keys.sign_ins import SignIns
+from halley.web.dashboard import Dashboard
+from halley.web.routes import ROWS
+from halley.web.sign_in import SignInPages
+
+
+def api_with_pages(context: ApiContext, sign_ins: SignIns) -> Api:
+    """The API, with the dashboard beside it."""
+    dashboard = Dashboard(context.settings, sign_ins)
+    api = Api(context, dashboard.routes((*SignInPages(dashboard).rows(), *ROWS)))
+    dashboard.connect(InternalApi(api), context.bodies)
+    return api

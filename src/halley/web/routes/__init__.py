@@ -1,0 +1,11 @@
+"""The tables of the dashboard's pages and actions, one module for each subject. The order is that of the navigation."""
+
+from typing import Final
+
+from halley.web.routes import home, models
+from halley.web.rows import Row
+
+ROWS: Final[tuple[Row, ...]] = (
+    *home.ROWS,
+    *models.ROWS,
+)

@@ -1,0 +1,8 @@
+"""Rows: the home page."""
+
+from typing import Final
+
+from halley.web.pages import home
+from halley.web.rows import Page, Row
+
+ROWS: Final[tuple[Row, ...]] = (Page(name="ui.home", pattern="/ui", show=home.show, nav="Home"),)

@@ -1,0 +1,46 @@
+"""The rows of which the dashboard's tables are made. `Dashboard` turns them into routes, each with its guard."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from halley.api.http.asgi import Call, Response
+from halley.keys.records import Scope
+from halley.web.forms_posted import PostedForm
+from halley.web.visit import Redirect, View, Visit
+
+Shown = View | Redirect | Response
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page that needs a signed-in reader. It has a twin: the same path with `.json` gives its data."""
+
+    name: str
+    pattern: str  # from /ui
+    show: Callable[[Visit], Awaitable[Shown]]
+    nav: str = ""  # its text in the main navigation, if it is there
+    needs: Scope = Scope.READ  # without it the navigation leaves the page out; the API itself refuses
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """A form that changes something."""
+
+    name: str
+    pattern: str
+    act: Callable[[Visit, PostedForm], Awaitable[Shown]]
+    limit_bytes: int = 256 * 1024  # of the posted form
+
+
+class OpenPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served without a sign-in: it shows nothing of anyone. Its host is checked like that of the others.
+
+    With the method POST its origin is checked, too.
+    """
+
+    name: str
+    pattern: str
+    serve: Callable[[Call], Awaitable[Response]]
+    method: str = "GET"
+
+
+Row = Page | Action | OpenPage

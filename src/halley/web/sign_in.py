@@ -1,0 +1,65 @@
+"""Signing in with a key, and signing out."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from halley.api.http.asgi import Call, Response
+from halley.errors import NotAuthenticated
+from halley.web.cookies import set_session
+from halley.web.dashboard import SESSION_SECONDS, Dashboard
+from halley.web.forms_posted import PostedForm, read_form
+from halley.web.rows import Action, OpenPage, Row
+from halley.web.visit import Redirect, Visit
+
+_FORM_BYTES: Final = 8192
+
+
+class SignInPages:
+    """The pages that make and remove the cookie."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+
+    def rows(self) -> tuple[Row, ...]:
+        """Their rows."""
+        return (
+            OpenPage(name="ui.sign_in", pattern="/ui/sign-in", serve=self.show),
+            OpenPage(name="ui.sign_in.post", pattern="/ui/sign-in", serve=self.sign_in, method="POST"),
+            Action(name="ui.sign_out", pattern="/ui/sign-out", act=self.sign_out),
+        )
+
+    async def show(self, call: Call) -> Response:
+        """The form."""
+        return self._form(call, call.query().get("next", ""))
+
+    async def sign_in(self, call: Call) -> Response:
+        """Check the key, and set the cookie."""
+        form = await read_form(call, self._dashboard.bodies.hold(""), _FORM_BYTES)
+        there = form.get("next")
+        try:
+            cookie, _ = await self._dashboard.sign_ins.begin(form.get("key").strip())
+        except NotAuthenticated as error:
+            return self._form(call, there, fault=str(error), status=401)
+        is_https = self._dashboard.guard.is_https(call)
+        location = f"{call.variant.prefix}{local_path(there)}"
+        return self._dashboard.redirect(location, [set_session(cookie, is_https=is_https, seconds=SESSION_SECONDS)])
+
+    async def sign_out(self, visit: Visit, form: PostedForm) -> Response | Redirect:
+        """End this sign-in, or all of this key."""
+        if form.get("everywhere"):
+            await self._dashboard.sign_ins.end_all(visit.identity.key.id)
+        else:
+            await self._dashboard.sign_ins.end(visit.cookie)
+        is_https = self._dashboard.guard.is_https(visit.call)
+        return self._dashboard.redirect(visit.url("/ui/sign-in"), [set_session("", is_https=is_https, seconds=0)])
+
+    def _form(self, call: Call, there: str, *, fault: str = "", status: int = 200) -> Response:
+        values = {"next": local_path(there), "fault": fault, "title": "Sign in"}
+        return self._dashboard.render(call, "sign_in.html", values, status=status)
+
+
+def local_path(there: str) -> str:
+    """A path of the dashboard, whatever was asked: the reader must not be led to another site."""
+    parts = urlsplit(there)
+    is_ours = not parts.scheme and not parts.netloc and there.startswith("/ui") and "\\" not in there
+    return there if is_ours and there.isascii() and there.isprintable() else "/ui"

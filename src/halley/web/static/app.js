@@ -1,0 +1,110 @@
+// On every page: the theme, relative times, copy buttons, live regions. Every page works without it.
+const root = document.documentElement;
+const WORDS = document.querySelector("[data-live-words]");
+
+// theme: automatic, light, dark
+const kept = () => { try { return localStorage.getItem("halley-theme"); } catch { return null; } };
+const themed = (theme) => { if (theme) root.dataset.theme = theme; else delete root.dataset.theme; };
+themed(kept());
+for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    themed(isDark ? "light" : "dark");
+    try { localStorage.setItem("halley-theme", root.dataset.theme); } catch { /* it lasts for this page */ }
+  });
+}
+
+// times: "12 s ago", with the whole time as the title
+const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400]];
+const relative = new Intl.RelativeTimeFormat("en", { style: "narrow", numeric: "always" });
+export function tellTimes(within = document) {
+  for (const time of within.querySelectorAll("time[datetime][data-relative]")) {
+    const at = new Date(time.dateTime);
+    const seconds = Math.round((at - Date.now()) / 1000);
+    const step = STEPS.find(([most]) => Math.abs(seconds) < most);
+    if (Number.isNaN(seconds)) continue;
+    const text = step ? relative.format(Math.trunc(seconds / step[2]), step[1]) : at.toLocaleDateString();
+    if (time.textContent !== text) time.textContent = text;
+    if (!time.title) time.title = at.toLocaleString();
+  }
+}
+
+// copy: the text of the element that the button names, or its own text to copy
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  const from = button.dataset.copy ? document.getElementById(button.dataset.copy) : button.parentElement.querySelector("pre, code");
+  const text = button.dataset.copyText ?? from?.value ?? from?.textContent ?? "";
+  const before = button.textContent;
+  try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Select and copy"; }
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
+
+// live regions: a stream says that something has changed, then the page is fetched again and they are swapped
+const say = (text) => { if (WORDS && WORDS.textContent !== text) WORDS.textContent = text; };
+export async function refresh() {
+  const answer = await fetch(location.href, { headers: { "x-fragment": "1" }, redirect: "error", cache: "no-store" });
+  if (answer.status === 401) { location.reload(); return; }
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const region of document.querySelectorAll("[data-live][id]")) {
+    const next = fresh.getElementById(region.id);
+    if (!next || next.isEqualNode(region) || region.contains(document.activeElement) && region.querySelector("form:focus-within")) continue;
+    region.replaceWith(document.adoptNode(next));
+  }
+  tellTimes();
+}
+
+class Live {
+  constructor(topic) { this.topic = topic; this.failures = 0; this.due = 0; }
+  start() {
+    if (this.source || document.hidden) return;
+    const source = this.source = new EventSource(`${root.dataset.base}/ui/live?topic=${encodeURIComponent(this.topic)}`);
+    source.addEventListener("open", () => { this.failures = 0; say(""); clearInterval(this.poll); this.poll = 0; });
+    source.addEventListener("changed", () => this.changed());
+    source.addEventListener("end", () => { this.stop(); location.reload(); });
+    source.addEventListener("error", () => this.lost());
+  }
+  stop() { this.source?.close(); this.source = null; clearTimeout(this.again); clearInterval(this.poll); this.poll = 0; }
+  lost() {
+    this.source?.close(); this.source = null; this.failures += 1;
+    say("Not live: reconnecting");
+    if (!this.poll && this.failures > 1) this.poll = setInterval(() => this.changed(), 2000);
+    clearTimeout(this.again);
+    this.again = setTimeout(() => this.start(), Math.min(15000, 500 * 2 ** Math.min(this.failures, 6)));
+  }
+  changed() {
+    if (this.due) return;
+    const wait = Math.max(0, 1000 - (Date.now() - (this.last ?? 0)));
+    this.due = setTimeout(async () => {
+      this.last = Date.now();
+      try { await refresh(); if (this.source) say(""); } catch { say("Not live: reconnecting"); }
+      this.due = 0;
+    }, wait);
+  }
+}
+const topic = document.querySelector("[data-live-topic]")?.dataset.liveTopic ?? (document.querySelector("[data-live][id]") ? "predictions" : "");
+if (topic) {
+  const live = new Live(topic);
+  live.start();
+  document.addEventListener("visibilitychange", () => { if (document.hidden) live.stop(); else { live.changed(); live.start(); } });
+  addEventListener("pagehide", () => live.stop());
+  addEventListener("pageshow", (event) => { if (event.persisted) { live.changed(); live.start(); } });
+}
+
+// keys: "/" to the filter
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+  const filter = document.querySelector("[data-filter], .filters input, input[type=search]");
+  if (filter) { event.preventDefault(); filter.focus(); }
+});
+// a form is sent once
+addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "1";
+  setTimeout(() => { delete event.target.dataset.sent; }, 3000);
+});
+tellTimes();
+setInterval(() => { if (!document.hidden) tellTimes(); }, 10000);

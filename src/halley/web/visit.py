@@ -1,0 +1,122 @@
+"""One request for a page, as its handler sees it, and what a handler returns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from halley.api.http.asgi import Call, Header
+from halley.api.internal import Answer, InternalApi
+from halley.keys.records import Scope
+from halley.keys.service import Identity
+
+
+class ApiRefused(Exception):
+    """The API refused what a page asked; the page shows its words."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"the API answered {answer.status}")
+        self.answer: Final = answer
+
+
+class View:
+    """A page: `data` is what its `.json` twin shows, and its template sees each member of it by name.
+
+    `more` is for the template alone. A template is named relative to `web/templates`.
+    """
+
+    __slots__ = ("data", "more", "status", "template")
+
+    def __init__(self, template: str, data: Mapping[str, Any], *, status: int = 200, **more: Any) -> None:
+        self.template = template
+        self.data = data
+        self.more = more
+        self.status = status
+
+
+class Redirect:
+    """Lead to another page, which shows `note` once (a short sentence)."""
+
+    __slots__ = ("note", "path")
+
+    def __init__(self, path: str, note: str = "") -> None:
+        self.path = path
+        self.note = note
+
+
+class Visit:
+    """A signed-in reader's request. Everything that it shows comes from `ask` or `get`."""
+
+    __slots__ = ("_api", "call", "cookie", "identity", "note", "params", "wants_json")
+
+    def __init__(
+        self,
+        call: Call,
+        api: InternalApi,
+        identity: Identity,
+        cookie: str,
+        params: tuple[str, ...],
+        *,
+        wants_json: bool,
+    ) -> None:
+        self._api = api
+        self.call = call
+        self.identity = identity
+        self.cookie = cookie
+        self.params = params  # of the row's pattern, without `.json`
+        self.wants_json = wants_json
+        self.note = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The members of the page's query."""
+        return self.call.query()
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether the page is fetched again for its live parts only."""
+        return self.call.headers.get(b"x-fragment") == b"1"
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the reader's key has this scope; the API itself decides what it may do."""
+        return self.identity.may(scope)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Sequence[Header] = (),
+    ) -> Answer:
+        """What the API answers to the reader, problems included. `path` begins with /v1."""
+        return await self._api.ask(self.call, self.identity, method, path, query=query, body=body, headers=headers)
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """The value that the API answers.
+
+        Raises:
+            ApiRefused: it refuses; the reader then sees why.
+        """
+        return checked(await self.ask("GET", path, query=query)).json()
+
+    async def post(self, path: str, body: Any = None, *, method: str = "POST", headers: Sequence[Header] = ()) -> Any:
+        """As `get`, for a request that changes something."""
+        return checked(await self.ask(method, path, body=body, headers=headers)).json()
+
+    def url(self, path: str, query: Mapping[str, Any] | None = None, /, **members: Any) -> str:
+        """A link to a path of this server, below the path prefix of a proxy. Members that are None are left out."""
+        pairs = {**(query or {}), **members}
+        kept = {name: value for name, value in pairs.items() if value is not None and value != ""}
+        return f"{self.call.variant.prefix}{path}" + (f"?{urlencode(kept, doseq=True)}" if kept else "")
+
+
+def checked(answer: Answer) -> Answer:
+    """The answer itself, if the API did what was asked.
+
+    Raises:
+        ApiRefused: it did not.
+    """
+    if not answer.is_ok:
+        raise ApiRefused(answer)
+    return answer

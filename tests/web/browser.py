@@ -1,0 +1,58 @@
+"""A browser without a window: it keeps cookies, sends what browsers send, and posts forms with their token."""
+
+import re
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from api.world import Reply, World
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class Browser:
+    """Asks the pages of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cookies: dict[str, str] = {}
+        self.origin = "http://localhost:1986"
+
+    async def signed_in(self, key: str) -> Self:
+        reply = await self.post("/ui/sign-in", {"key": key}, token=None)
+        assert reply.status == 303, reply.body
+        return self
+
+    async def get(self, path: str, **headers: str) -> Reply:
+        return await self._ask("GET", path, headers=headers)
+
+    async def post(
+        self, path: str, form: dict[str, str] | None = None, *, token: str | None = "", **headers: str
+    ) -> Reply:
+        """Post a form. `token`: its form token; "" is the right one, None is none."""
+        fields = dict(form or {})
+        if token is not None:
+            fields["csrf"] = token or self.form_token
+        sent = {"origin": self.origin, "sec_fetch_site": "same-origin", "content_type": FORM, **headers}
+        return await self._ask("POST", path, body=urlencode(fields).encode(), headers=sent)
+
+    @property
+    def form_token(self) -> str:
+        return self.world.sign_ins.form_token(self.cookies.get("halley_session", ""))
+
+    async def _ask(self, method: str, path: str, *, headers: dict[str, str], body: bytes = b"") -> Reply:
+        sent = {name.replace("_", "-"): value for name, value in headers.items() if value}
+        if self.cookies:
+            sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        reply = await self.world.request(method, path, body=body, headers=sent, token=None)
+        for name, value in reply.raw_headers:
+            if name == b"set-cookie":
+                self._keep(value.decode())
+        return reply
+
+    def _keep(self, text: str) -> None:
+        found: Any = re.match(r"([^=]+)=([^;]*);.*Max-Age=(\d+)", text)
+        assert found, text
+        if found[3] == "0":
+            self.cookies.pop(found[1], None)
+        else:
+            self.cookies[found[1]] = found[2]
