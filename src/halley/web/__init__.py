@@ -6,7 +6,7 @@ To add a page:
    page by itself. Return `View("<subject>.html", {"name": value})`: these values are the page's `.json`, and the
    template sees them by name. Values for the template alone are keywords of `View`.
 2. Write `templates/<subject>.html`: `{% extends "base.html" %}`, `{% import "parts.html" as parts with context %}`,
-   `{% block title %}`, `{% block main %}`. Links are `url("/ui/...")`, scripts (in `{% block head %}`) `asset("play.js")`,
+   `{% block title %}`, `{% block main %}`. Links are `url("/ui/...")`, scripts `asset("play.js")`,
    user text has `dir="auto"`. The twin of `/ui/x/{name}` is `/ui/x/{name}.json`, that of `/ui/x` is `/ui/x.json`: both
    exist without further work.
 3. Add a row `Page(name=..., pattern="/ui/...", show=..., nav="Text")` to `routes/<subject>.py`, and its table to
