@@ -1,7 +1,5 @@
 """Runs predictions at a service that a job file describes: a `dispatch.upstreams.UpstreamProvider`."""
 
-from collections.abc import Mapping
-from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -9,15 +7,14 @@ import msgspec
 from anyio import to_thread
 
 from halley.clock import Clock
-from halley.dispatch.ports import Emit, Outcome, RunListener, Work
+from halley.dispatch.ports import Emit, Outcome, Work
 from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
 from halley.egress import EgressResponse, OriginClient
 from halley.egress.errors import FetchFailed, TooLarge
-from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
-from halley.predictions.submits import UNKNOWN_REASON
+from halley.errors import ProviderBusy, SubmitRefused
 from halley.providers.http_job.answers import is_id, matches, read_state
 from halley.providers.http_job.api import JobApi
-from halley.providers.http_job.creates import JobCreate, JobCreates
+from halley.providers.http_job.creates import JobCreates
 from halley.providers.http_job.faults import Unsendable
 from halley.providers.http_job.following import JobFollowing
 from halley.providers.http_job.job import Job, JobModel
@@ -28,31 +25,20 @@ from halley.providers.http_job.requests import JobRequest, RequestForm
 from halley.providers.http_job.templates import Values
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
-from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.inputs import SentInputs
-from halley.providers.services.journal import Journal
 from halley.providers.services.links import UpstreamLinks, check_lease, target_of
-from halley.providers.services.pace import ServicePace
-from halley.providers.services.poller import Look, Poller
+from halley.providers.services.poller import Look
+from halley.providers.services.provider import ServiceProvider, ServiceRules, not_followed
 from halley.providers.services.runs import Run, slots_of
-from halley.providers.services.slots import SharedSlots
 from halley.providers.services.verdicts import SubmitVerdict
 
 _MOST_ASKED: Final = 10  # models that an id is looked for at
 
 
-class JobRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How one service is used; the settings of `[providers.NAME]`. Times in seconds."""
+class JobRules(ServiceRules, frozen=True, kw_only=True):
+    """How one service is used; the settings of `[providers.NAME]`."""
 
-    token: str | None = None
-    max_in_flight: int = 20
-    timeout_seconds: float = 60.0  # of one request
-    look_seconds: float = 30.0  # for a submit without a clear answer
-    data_url_bytes: int = 256_000
     input_links: bool = False  # it reads files at the public URL of this server
-    cancel_grace_seconds: float = GRACE_SECONDS
-    limits: Mapping[str, int] = {}  # runs at once of single versions
-    broken: Mapping[str, str] = {}  # versions that cannot run, and why
 
 
 class JobRun(Run):
@@ -73,23 +59,15 @@ def _values(handle: str, model: JobModel, prediction_id: str = "") -> Values:
     return {"id": handle, "value": model.value, "prediction": {"id": prediction_id}}
 
 
-class JobProvider(SharedSlots):
+class JobProvider(ServiceProvider[JobRun]):
     """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
 
-    is_local: Final = False
-
     def __init__(self, job: Job, origin: OriginClient, rules: JobRules, links: UpstreamLinks, *, clock: Clock) -> None:
-        super().__init__(rules.max_in_flight, fault_of=self._fault_of, limits=rules.limits)
+        super().__init__(origin, rules, links, rhythm=job.rhythm, clock=clock)
         self.wants_local_files: Final = job.takes_files
         self._job = job
-        self._origin = origin
-        self._clock = clock
-        self._rules = rules
-        self._links = links
-        self._pace = ServicePace(clock)
         self._create_pace = CreatePace(clock, job.limits.creates_per_minute)
-        self._journal = Journal(clock, token=rules.token, url=origin.url(""))
-        self._api = JobApi(
+        self._api: JobApi = JobApi(
             job,
             origin,
             token=rules.token,
@@ -98,7 +76,6 @@ class JobProvider(SharedSlots):
             journal=self._journal,
             answered=links.answered,
         )
-        self._runs: dict[str, JobRun] = {}
         inputs = SentInputs(
             None,
             own=links.own_inputs,
@@ -116,8 +93,6 @@ class JobProvider(SharedSlots):
             followed=self._runs,
             look_seconds=rules.look_seconds,
         )
-        self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=job.rhythm, chance=links.chance)
-        self._cancels = UpstreamCancels(self._ask_cancel, self._pace, clock, grace_seconds=rules.cancel_grace_seconds)
         self._outputs = JobOutputs(job, self._api, origin, clock)
 
     async def submit(self, work: Work) -> str:
@@ -130,21 +105,13 @@ class JobProvider(SharedSlots):
         with self._lost.sending(create):
             answer = await self._creates.send(request)
         if answer.verdict is SubmitVerdict.SUBMITTED:
-            if await self._links.taken([answer.handle]):
-                raise self._of_another(answer.handle)
-            handle = self._follow_later(work, answer.handle, model, is_new=True)
+            await self._check_new(answer.handle)
+            handle = self._add(JobRun(answer.handle, work, model, is_new=True))
             self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
-        text = self._journal.for_callers(answer.text)
-        if answer.verdict is SubmitVerdict.BUSY:
-            self._tell_later(work.version, self._submit_paused_seconds)
-            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._submit_paused_seconds), 1))
-        if answer.verdict is SubmitVerdict.REFUSED:
-            raise SubmitRefused(text, is_of_place=answer.is_of_place)
-        return self._follow_later(work, await self._settled(create, text), model)
-
-    def begin_at_once(self, work: Work, listener: RunListener) -> None:
-        """Not local: use `submit`."""
+        self._check_begun(answer, work.version)
+        handle = await self._settled(self._lost.settle(create), answer)
+        return self._add(JobRun(handle, work, model, is_new=False))
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         try:
@@ -155,20 +122,15 @@ class JobProvider(SharedSlots):
             handle = mine
         elif handle is None:
             create = await self._creates.make(work, model, is_first=False)
-            try:
-                handle = await self._lost.settle(create)
-            except OutcomeUnknown as error:
-                self._journal.unknown += 1
-                raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
+            handle = await self._found(self._lost.settle(create))
         elif not is_id(handle) or not await self._is_known(handle, _values(handle, model, work.prediction_id)):
             handle = None
-        return None if handle is None else self._follow_later(work, handle, model)
+        return None if handle is None else self._add(JobRun(handle, work, model, is_new=False))
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._runs.get(handle)
         if run is None:
-            text = f"This server follows no run {handle!r} of the service."
-            return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+            return not_followed(handle)
         following = JobFollowing(
             handle,
             FinishedRun(
@@ -185,20 +147,8 @@ class JobProvider(SharedSlots):
             has_logs=bool(self._job.answer.logs),
             is_canceled=lambda: run.is_canceled,
         )
-        try:
-            with self._poller.watch(handle, is_new=run.is_new) as watch:
-                run.watched_by(watch)
-                return await following.until_end(watch)
-        finally:
-            run.watched_by(None)
-            if self._runs.get(handle) is run:
-                del self._runs[handle]
-            if run.has_slot:
-                self.drop_slot(run.version)
-
-    def cancel(self, handle: str) -> None:
-        if (run := self._runs.get(handle)) is not None:
-            self._cancels.begin(run)
+        with self._following(run) as watch:
+            return await following.until_end(watch)
 
     async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
         model = self._job.models.get(target.model)
@@ -218,25 +168,15 @@ class JobProvider(SharedSlots):
         create = await self._creates.make(work, self._model(work), is_first=False)
         return await self._lost.find_begun(create, within_seconds)
 
-    def use_token(self, token: str | None) -> None:
-        if token is not None:
-            self._journal.hide(token)
-        self._api.use_token(token)
-
     def report(self) -> UpstreamReport:
         return UpstreamReport(
-            in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
+            in_flight=self._in_flight,
             slots=self.limit,
             unknown=self._journal.unknown,
             paused_seconds=self._submit_paused_seconds,
             bucket=self._pace.submits.bucket(),
             faults=self._journal.faults,
         )
-
-    async def close(self) -> None:
-        await self._cancels.close()
-        await self._poller.close()
-        await self._origin.close()
 
     @property
     def _submit_paused_seconds(self) -> float:
@@ -253,49 +193,12 @@ class JobProvider(SharedSlots):
             raise SubmitRefused(f"The job file of the service has no model {target.model}.", is_of_place=True)
         return model
 
-    async def _settled(self, create: JobCreate, text: str) -> str:
-        """The run of a create whose answer was not clear.
-
-        Raises:
-            ProviderBusy: it certainly began none.
-            OutcomeUnknown: it may have begun one.
-        """
-        try:
-            handle = await self._lost.settle(create)
-        except (OutcomeUnknown, ProviderBusy) as error:
-            self._journal.unknown += 1
-            raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
-        if handle is None:
-            raise ProviderBusy(f"{text} The service has begun nothing.")
-        return handle
-
-    def _submitted_before(self, work: Work) -> str | None:
-        """The run that this process itself began for the prediction, and could not store."""
-        return next((run.handle for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
-
-    def _of_another(self, handle: str) -> OutcomeUnknown:
-        self._journal.note(f"It gave the id {handle} to two predictions.")
-        return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
-
-    def _follow_later(self, work: Work, handle: str, model: JobModel, *, is_new: bool = False) -> str:
-        """Raises:
-        OutcomeUnknown: another prediction has this run.
-        """
-        known = self._runs.get(handle)
-        if known is not None and known.prediction_id != work.prediction_id:
-            raise self._of_another(handle)
-        self._runs[handle] = JobRun(handle, work, model, is_new=is_new)
-        return handle
-
     def _fault_of(self, version: str) -> str | None:
-        if version in self._rules.broken:
-            return self._rules.broken[version]
+        fault = super()._fault_of(version)
         target = self._links.find_target(version)
-        if target is None:
-            return f"There is no route for the version {version}."
-        if target.model not in self._job.models:
+        if fault is None and target is not None and target.model not in self._job.models:
             return f"The job file of the service has no model {target.model}."
-        return None
+        return fault
 
     async def _is_known(self, handle: str, values: Values, *, is_patient: bool = True) -> bool:
         """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
@@ -304,7 +207,7 @@ class JobProvider(SharedSlots):
         Raises:
             ProviderBusy: it cannot be asked now.
         """
-        rules = self._job.rhythm
+        rules = self._rhythm
         end, pause = self._clock.monotonic() + rules.gone_seconds, rules.first_seconds
         while True:
             self._pace.check()

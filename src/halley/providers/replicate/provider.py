@@ -1,20 +1,17 @@
 """Runs predictions at a service that speaks the Replicate HTTP API: a `dispatch.upstreams.UpstreamProvider`."""
 
-from collections.abc import Mapping
 from functools import partial
-from math import ceil
 from typing import Final
 
 import msgspec
 
 from halley.clock import Clock
-from halley.dispatch.ports import Emit, Outcome, RunListener, Work
+from halley.dispatch.ports import Emit, Outcome, Work
 from halley.dispatch.upstream_hooks import Hook
 from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
 from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
-from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.replicate.api import UpstreamApi, run_path
 from halley.providers.replicate.creates import Create, Creates
 from halley.providers.replicate.lookup import LostCreates
@@ -24,53 +21,36 @@ from halley.providers.replicate.stream_hints import StreamHints
 from halley.providers.replicate.uploads import upload
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
-from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.following import RunFollowing
 from halley.providers.services.inputs import SentInputs
-from halley.providers.services.journal import Journal
 from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.outputs import LinkRules, OutputReader
-from halley.providers.services.pace import ServicePace
-from halley.providers.services.poller import Look, Poller, Watch
+from halley.providers.services.poller import Look, Watch
+from halley.providers.services.provider import ServiceProvider, ServiceRules, not_followed
 from halley.providers.services.runs import Run, slots_of
 from halley.providers.services.seen import read_run
 from halley.providers.services.service_hooks import ServiceHooks
-from halley.providers.services.slots import SharedSlots
 from halley.providers.services.stream_sources import StreamSources
-from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, is_handle
+from halley.providers.services.verdicts import SubmitVerdict, is_handle
 
 
-class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How one service is used; the settings of `[providers.NAME]`. Times in seconds."""
+class UpstreamRules(ServiceRules, frozen=True, kw_only=True):
+    """How one service is used; the settings of `[providers.NAME]`."""
 
-    token: str | None = None
     profile: Profile
-    max_in_flight: int = 20
-    timeout_seconds: float = 60.0  # of one request
-    look_seconds: float = 30.0  # for a submit without a clear answer
-    data_url_bytes: int = 256_000
-    input_links: bool | None = None  # None: when a webhook of the service has arrived
-    cancel_grace_seconds: float = GRACE_SECONDS
-    limits: Mapping[str, int] = {}  # runs at once of single versions
-    broken: Mapping[str, str] = {}  # versions that cannot run, and why
+    input_links: bool | None = None  # it reads files at our public URL; None: when a webhook of it has arrived
 
 
-class ReplicateProvider(SharedSlots):
+class ReplicateProvider(ServiceProvider[Run]):
     """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
 
-    is_local: Final = False
     wants_local_files: Final = False
 
     def __init__(self, origin: OriginClient, rules: UpstreamRules, links: UpstreamLinks, *, clock: Clock) -> None:
-        super().__init__(rules.max_in_flight, fault_of=self._fault_of, limits=rules.limits)
         profile = rules.profile
-        self._origin = origin
-        self._clock = clock
+        super().__init__(origin, rules, links, rhythm=profile.poll, clock=clock)
         self._rules = rules
-        self._links = links
-        self._pace = ServicePace(clock)
-        self._journal = Journal(clock, token=rules.token, url=origin.url(""))
-        self._api = UpstreamApi(
+        self._api: UpstreamApi = UpstreamApi(
             origin,
             token=rules.token,
             profile=profile,
@@ -81,7 +61,6 @@ class ReplicateProvider(SharedSlots):
         )
         self._streams = StreamSources(origin, hosts=profile.stream_hosts, client=links.streams)
         self._hooks = ServiceHooks(links.hooks if profile.has_webhooks else None, self._journal)
-        self._runs: dict[str, Run] = {}
         self._models = UpstreamModels(self._api, clock=clock)
         inputs = SentInputs(
             partial(upload, self._api) if profile.has_files else None,
@@ -99,8 +78,6 @@ class ReplicateProvider(SharedSlots):
             followed=self._runs,
             look_seconds=rules.look_seconds,
         )
-        self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=profile.poll, chance=links.chance)
-        self._cancels = UpstreamCancels(self._ask_cancel, self._pace, clock, grace_seconds=rules.cancel_grace_seconds)
         host, port = origin.host
         own = host if port in (80, 443) else f"{host}:{port}"
         self._link_rules = LinkRules(host=own, origin=origin.host, delivery_hosts=profile.delivery_hosts)
@@ -113,26 +90,17 @@ class ReplicateProvider(SharedSlots):
         with self._lost.sending(create):
             answer = await self._creates.send(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
-            if await self._links.taken([answer.handle]):
-                raise self._of_another(answer.handle)
-            handle = self._follow_later(work, answer.handle, hook, answer=answer)
-            self._tell_later(work.version, self._pace.submit_paused_seconds)  # then it may be sent more
+            await self._check_new(answer.handle)
+            handle = self._add(Run(answer.handle, work, is_new=True, first=answer.run, hook=hook))
+            self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
-        text = self._journal.for_callers(answer.text)
-        if answer.verdict is SubmitVerdict.BUSY:
-            seconds = self._pace.submit_paused_seconds
-            self._tell_later(work.version, seconds)
-            raise ProviderBusy(text, retry_after_seconds=max(ceil(seconds), 1))
-        if answer.verdict is SubmitVerdict.REFUSED:
-            raise SubmitRefused(text, is_of_place=answer.is_of_place)
-        return self._follow_later(work, await self._settled(create, text, hook), hook)
+        self._check_begun(answer, work.version)
+        handle = await self._settled(self._lost.settle(create, hook), answer)
+        return self._add(Run(handle, work, is_new=False, hook=hook))
 
     def _room(self) -> int | None:
         room = self._pace.submits.room()
         return None if room is None else room - (self.held - slots_of(self._runs))
-
-    def begin_at_once(self, work: Work, listener: RunListener) -> None:
-        """Not local: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         hook = self._hooks.open(work)
@@ -140,14 +108,10 @@ class ReplicateProvider(SharedSlots):
             handle = mine
         elif handle is None:
             create = await self._create_to_compare(work, hook)
-            try:
-                handle = await self._lost.settle(create, hook)
-            except OutcomeUnknown as error:
-                self._journal.unknown += 1
-                raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
+            handle = await self._found(self._lost.settle(create, hook))
         elif not is_handle(handle) or not await self._is_known(handle):
             handle = None
-        return None if handle is None else self._follow_later(work, handle, hook)
+        return None if handle is None else self._add(Run(handle, work, is_new=False, hook=hook))
 
     async def _create_to_compare(self, work: Work, hook: Hook | None) -> Create:
         """Raises:
@@ -168,24 +132,13 @@ class ReplicateProvider(SharedSlots):
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._runs.get(handle)
         if run is None:
-            text = f"This server follows no prediction {handle!r} of the service."
-            return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
-        try:
-            relies_on_hints = partial(self._hooks.are_enough, run.hook, is_new=run.is_new)
-            with self._poller.watch(handle, is_new=run.is_new, relies_on_hints=relies_on_hints) as watch:
-                run.watched_by(watch)
-                with self._hooks.heard(run.hook, partial(self._poller.hint, watch)):
-                    return await self._followed(run, emit, watch)
-        finally:
-            run.watched_by(None)
-            if self._runs.get(handle) is run:
-                del self._runs[handle]
-            if run.has_slot:
-                self.drop_slot(run.version)
-
-    def cancel(self, handle: str) -> None:
-        if (run := self._runs.get(handle)) is not None:
-            self._cancels.begin(run)
+            return not_followed(handle)
+        relies_on_hints = partial(self._hooks.are_enough, run.hook, is_new=run.is_new)
+        with (
+            self._following(run, relies_on_hints=relies_on_hints) as watch,
+            self._hooks.heard(run.hook, partial(self._poller.hint, watch)),
+        ):
+            return await self._followed(run, emit, watch)
 
     async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
         return await self._models.find_model(target)
@@ -200,26 +153,16 @@ class ReplicateProvider(SharedSlots):
             return await self._lost.find_named(create, named)
         return await self._lost.find_begun(create, within_seconds)
 
-    def use_token(self, token: str | None) -> None:
-        if token is not None:
-            self._journal.hide(token)
-        self._api.use_token(token)
-
     def report(self) -> UpstreamReport:
         return UpstreamReport(
-            in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
+            in_flight=self._in_flight,
             slots=self.limit,
             unknown=self._journal.unknown,
-            paused_seconds=self._pace.submit_paused_seconds,
+            paused_seconds=self._submit_paused_seconds,
             bucket=self._pace.submits.bucket(),
             webhooks=self._hooks.state,
             faults=self._journal.faults,
         )
-
-    async def close(self) -> None:
-        await self._cancels.close()
-        await self._poller.close()
-        await self._origin.close()
 
     async def _followed(self, run: Run, emit: Emit, watch: Watch) -> Outcome:
         rules = msgspec.structs.replace(self._link_rules, passes=self._links.passes(run.version))
@@ -235,65 +178,23 @@ class ReplicateProvider(SharedSlots):
             )
             return await following.until_end(watch, run.first)
 
-    async def _settled(self, create: Create, text: str, hook: Hook | None) -> str:
-        """The run of a create whose answer was not clear.
-
-        Raises:
-            ProviderBusy: it certainly began none.
-            OutcomeUnknown: it may have begun one.
-        """
-        try:
-            handle = await self._lost.settle(create, hook)
-        except (OutcomeUnknown, ProviderBusy) as error:
-            self._journal.unknown += 1
-            raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
-        if handle is None:
-            raise ProviderBusy(f"{text} The service has begun nothing.")
-        return handle
-
     def _public_url(self) -> str | None:
         """The address of this server, if the service can read files there."""
         wanted = self._rules.input_links
         can_reach = self._hooks.have_arrived if wanted is None else wanted
         return self._links.public_url if can_reach else None
 
-    def _submitted_before(self, work: Work) -> str | None:
-        """The run that this process itself began for the prediction, and could not store."""
-        return next((run.handle for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
-
     async def _is_known(self, handle: str) -> bool:
         """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
         404, too.
         """
-        end = self._clock.monotonic() + self._rules.profile.poll.gone_seconds
-        pause = self._rules.profile.poll.first_seconds
+        end = self._clock.monotonic() + self._rhythm.gone_seconds
+        pause = self._rhythm.first_seconds
         while await self._api.get(run_path(handle)) is None:
             if self._clock.monotonic() >= end:
                 return False
-            await self._clock.sleep(pause := min(pause * 2, self._rules.profile.poll.longest_seconds))
+            await self._clock.sleep(pause := min(pause * 2, self._rhythm.longest_seconds))
         return True
-
-    def _of_another(self, handle: str) -> OutcomeUnknown:
-        self._journal.note(f"It gave the id {handle} to two predictions.")
-        return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
-
-    def _follow_later(self, work: Work, handle: str, hook: Hook | None, *, answer: SubmitAnswer | None = None) -> str:
-        """Raises:
-        OutcomeUnknown: another prediction has this run.
-        """
-        known = self._runs.get(handle)
-        if known is not None and known.prediction_id != work.prediction_id:
-            raise self._of_another(handle)
-        first = None if answer is None else answer.run
-        self._runs[handle] = Run(handle, work, is_new=answer is not None, first=first, hook=hook)
-        return handle
-
-    def _fault_of(self, version: str) -> str | None:
-        if version in self._rules.broken:
-            return self._rules.broken[version]
-        if self._links.find_target(version) is None:
-            return f"There is no route for the version {version}."
-        return None
 
     async def _ask_cancel(self, handle: str) -> Answer:
         return await self._api.send("POST", f"{run_path(handle)}/cancel")
