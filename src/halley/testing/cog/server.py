@@ -137,12 +137,7 @@ class FakeCog:
     async def _hold(self, run: Running, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         leaving = asyncio.ensure_future(reader.read(1))
         while run.end is None:
-            changed = asyncio.ensure_future(run.changed.wait())
-            await asyncio.wait({changed, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
-            run.changed.clear()
-            if leaving.done():
-                leaving.exception()  # a reset is one way to leave
+            if await _has_left(run, leaving):
                 return self._left(run)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
@@ -163,12 +158,7 @@ class FakeCog:
                 leaving.cancel()
                 await writer.drain()
                 return False  # the run continues
-            changed = asyncio.ensure_future(run.changed.wait())
-            await asyncio.wait({changed, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
-            run.changed.clear()
-            if leaving.done():
-                leaving.exception()  # a reset is one way to leave
+            if await _has_left(run, leaving):
                 return self._left(run)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
@@ -187,6 +177,18 @@ class FakeCog:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _has_left(run: Running, leaving: asyncio.Future[bytes]) -> bool:
+    """Wait until the run has changed or its client has left; whether it has left."""
+    changed = asyncio.ensure_future(run.changed.wait())
+    either: set[asyncio.Future[Any]] = {changed, leaving}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    changed.cancel()
+    run.changed.clear()
+    if leaving.done():
+        leaving.exception()  # a reset is one way to leave
+    return leaving.done()
 
 
 async def _answer(writer: asyncio.StreamWriter, status: int, body: dict[str, Any]) -> bool:

@@ -1,15 +1,13 @@
 """Serves the fake service on a port of loopback, with its faults: in this loop, or in a thread of its own."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import format_datetime
-from types import TracebackType
-from typing import Self
 
 from halley.testing.replicate.faults import ServiceFault
 from halley.testing.replicate.service import Asked, FakeService
+from halley.testing.threaded import Threaded
 
 
 class FakeServer:
@@ -90,36 +88,20 @@ async def serve(service: FakeService) -> AsyncIterator[FakeServer]:
         await server.wait_closed()
 
 
-class ThreadedServer:
+class ThreadedServer(Threaded):
     """The service in a thread, for tests that wait for processes. A context manager."""
 
     def __init__(self, service: FakeService) -> None:
+        super().__init__()
         self.service = service
         self.url = ""
-        self._loop = asyncio.new_event_loop()
-        self._is_ready = threading.Event()
-        self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
 
     @property
     def root(self) -> str:
         """Its origin."""
         return self.url.removesuffix("/v1")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._is_ready.wait(20)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(20)
-        self._loop.close()
-
     async def _serve(self) -> None:
         async with serve(self.service) as server:
             self.url = server.url
-            self._is_ready.set()
-            await self._end.wait()
+            await self._until_left()
