@@ -68,6 +68,8 @@ async def prepare(world: World, route: Route, values: dict[str, str]) -> None:
         values["prediction_id"] = (await world.create("acme/free"))["id"]
         file = await world.keep(values["prediction_id"], 0, "a.txt", b"abc", "text/plain")
         await world.run(values["prediction_id"], file.ref, files=(file,))
+    if route.name == "predictions.rerun":
+        values["prediction_id"] = (await world.create("acme/free"))["id"]  # only what has its input
     if route.name.startswith("upstreams.unknown."):
         values["prediction_id"] = (await world.create("acme/free"))["id"]
         await world.lose(values["prediction_id"])

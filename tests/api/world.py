@@ -11,7 +11,7 @@ import msgspec
 
 from halley.api.application import Api
 from halley.api.context import ApiContext
-from halley.api.dependencies import Content, HealthChecks, LocalModels, UpstreamViews, UseCases
+from halley.api.dependencies import Content, HealthChecks, LocalModels, PredictionUseCases, UpstreamViews, UseCases
 from halley.api.http.asgi import DeferredResponse, Outcome, Response
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
@@ -39,6 +39,7 @@ from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.queue import Lease
 from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.running_again import Reruns
 from halley.predictions.service import Admission, Predictions
 from halley.predictions.status import EventKind, Fact
 from halley.predictions.unknown_outcomes import RetryCheck, UnknownOutcomes
@@ -383,8 +384,11 @@ class World(Asker):
         context = ApiContext(
             settings=self.settings,
             use_cases=UseCases(
-                predictions=self.predictions,
-                attendance=self.attendance,
+                of_predictions=PredictionUseCases(
+                    predictions=self.predictions,
+                    reruns=Reruns(predictions=self.predictions, store=self.store, catalog=self.catalog),
+                    attendance=self.attendance,
+                ),
                 catalog=self.catalog,
                 models=self.store,
                 keys=self.keys,

@@ -19,6 +19,7 @@ from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.large import LargeBodies
 from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import Prediction
+from halley.predictions.running_again import Reruns
 from halley.predictions.service import Predictions
 from halley.predictions.settlements import Settled
 from halley.retention.service import RetentionService
@@ -118,17 +119,33 @@ class PageRenderer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionUseCases:
+    """What clients do with predictions."""
+
+    predictions: Predictions
+    reruns: Reruns
+    attendance: AbandonmentTracker
+
+
+@dataclass(frozen=True, kw_only=True)
 class UseCases:
     """The operations for clients; each checks the caller."""
 
-    predictions: Predictions
-    attendance: AbandonmentTracker
+    of_predictions: PredictionUseCases
     catalog: Catalog
     models: ModelStore
     keys: Keys
     files: Files
     retention: RetentionService
     webhooks: WebhookAdmin
+
+    @property
+    def predictions(self) -> Predictions:
+        return self.of_predictions.predictions
+
+    @property
+    def attendance(self) -> AbandonmentTracker:
+        return self.of_predictions.attendance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,12 +25,12 @@ from halley.app.webhooks import WebhookParts
 from halley.app.without_worker import OfferedModels, QueueOnly
 from halley.app.work import (
     InputParts,
-    build_attendance,
     build_inputs,
     build_maintainer,
     build_outcomes,
     build_own_inputs,
     build_predictions,
+    build_use_cases,
     build_worker,
 )
 from halley.assets.files import Files
@@ -312,8 +312,7 @@ def _webhook_parts(base: Foundation) -> WebhookParts:
 def _use_cases(common: _Common, predictions: Predictions) -> UseCases:
     base, data = common.base, common.base.data
     return UseCases(
-        predictions=predictions,
-        attendance=build_attendance(base, common.node, predictions),
+        of_predictions=build_use_cases(base, common.node, predictions),
         catalog=base.catalog,
         models=data.store,
         keys=Keys(

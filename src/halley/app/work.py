@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from halley.api.dependencies import PredictionUseCases
 from halley.app.foundation import Foundation
 from halley.app.roles import Node, Role
 from halley.app.upstreams import Upstreams
@@ -23,6 +24,7 @@ from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Placement, SubmitLimits
+from halley.predictions.running_again import Reruns
 from halley.predictions.service import Admission, Predictions
 from halley.predictions.unknown_outcomes import RetryCheck, UnknownOutcomes
 from halley.providers.local import LocalProvider
@@ -71,6 +73,15 @@ def build_predictions(
         clock=base.clock,
         new_id=base.new_id,
         running=base.running,
+    )
+
+
+def build_use_cases(base: Foundation, node: Node, predictions: Predictions) -> PredictionUseCases:
+    """What clients do with predictions."""
+    return PredictionUseCases(
+        predictions=predictions,
+        reruns=Reruns(predictions=predictions, store=base.data.store, catalog=base.catalog),
+        attendance=build_attendance(base, node, predictions),
     )
 
 

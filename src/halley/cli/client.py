@@ -39,7 +39,7 @@ class Client(Connection):
         """Read a prediction; with `wait_seconds` ask the server to hold the answer until it is terminal."""
         headers = {"prefer": f"wait={max(1, round(wait_seconds))}"} if wait_seconds else {}
         started = self.timing.monotonic()
-        response = self.send("GET", f"/predictions/{_segment(id)}", headers=headers, more_seconds=wait_seconds)
+        response = self.send("GET", f"/predictions/{segment(id)}", headers=headers, more_seconds=wait_seconds)
         prediction = _prediction(read_answer(response))
         held = "wait" in response.headers.get("preference-applied", "").lower()
         return PollResult(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
@@ -54,7 +54,7 @@ class Client(Connection):
             NoEventLog: the server has no log, or refuses access to it.
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
-        url = f"{self.target.api}/predictions/{_segment(id)}/events"
+        url = f"{self.target.api}/predictions/{segment(id)}/events"
         missing = f"{self.target.root} does not offer an event log of predictions."
         for data in self.listen(url, last_id=str(after), missing=missing, silence_seconds=silence_seconds):
             yield None if data is None else _event(data, "seq", "data")
@@ -81,7 +81,7 @@ class Client(Connection):
         headers = {"idempotency-key": idempotency_key} | ({"cancel-after": cancel_after} if cancel_after else {})
         if ref.model and not ref.version:
             try:
-                path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/predictions"
+                path = f"/models/{segment(ref.owner or '')}/{segment(ref.name or '')}/predictions"
                 return _prediction(read_answer(self.send("POST", path, json={"input": input}, headers=headers)))
             except ServerRefused as refused:
                 version = (
@@ -95,7 +95,7 @@ class Client(Connection):
 
     def cancel(self, id: str) -> Json:
         """Cancel a prediction; one that has ended is unchanged."""
-        return _prediction(read_answer(self.send("POST", f"/predictions/{_segment(id)}/cancel")))
+        return _prediction(read_answer(self.send("POST", f"/predictions/{segment(id)}/cancel")))
 
     def predictions(self) -> Iterator[Json]:
         """Iterate over the predictions, newest first, page by page."""
@@ -107,7 +107,7 @@ class Client(Connection):
 
     def model(self, ref: ModelRef) -> Json | None:
         """Read a model; None if the server has none of this name, or no such route."""
-        path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}"
+        path = f"/models/{segment(ref.owner or '')}/{segment(ref.name or '')}"
         try:
             found = read_answer(self.send("GET", path))
         except ServerRefused as refused:
@@ -120,7 +120,7 @@ class Client(Connection):
 
     def version(self, ref: ModelRef) -> Json | None:
         """Read a version of a model; None if there is none."""
-        path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/versions/{_segment(ref.version or '')}"
+        path = f"/models/{segment(ref.owner or '')}/{segment(ref.name or '')}/versions/{segment(ref.version or '')}"
         try:
             found = read_answer(self.send("GET", path))
         except (ServerRefused, Unreachable):
@@ -129,7 +129,7 @@ class Client(Connection):
 
     def replica_log(self, ref: ModelRef, *, after: int = 0) -> list[Json]:
         """Read what a model's processes printed outside of predictions: an extension of Halley, for admin keys."""
-        path = f"/replicas/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/logs"
+        path = f"/replicas/{segment(ref.owner or '')}/{segment(ref.name or '')}/logs"
         lines = list(self.pages(f"{path}?after={after}"))
         return [line for line in lines if str(line.get("version", "")).startswith(ref.version or "")]
 
@@ -137,7 +137,7 @@ class Client(Connection):
         """Delete what a model's setup left on the server: an extension of Halley, for admin keys. Returns its size in
         bytes.
         """
-        path = f"/replicas/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/setup"
+        path = f"/replicas/{segment(ref.owner or '')}/{segment(ref.name or '')}/setup"
         answer = self.call("DELETE", path)
         return answer.get("cleared_bytes") if isinstance(answer, dict) else None
 
@@ -159,9 +159,9 @@ class Client(Connection):
             raise Unreachable(f"{self.target.api}/files accepted {path.name} but returned no URL for it.")
         return dict(answer)
 
-    def call(self, method: str, path: str, *, json: Any = None) -> Any:
+    def call(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """Make any other call of the API and give its decoded answer."""
-        return read_answer(self.send(method, path, json=json))
+        return read_answer(self.send(method, path, json=json, headers=dict(headers or {})))
 
     def pages(self, path: str) -> Iterator[Json]:
         """Iterate over a list. `next` is followed only on this server, because the token is sent with it."""
@@ -195,7 +195,8 @@ def _event(data: str, number: str, content: str) -> Json:
     return event
 
 
-def _segment(text: str) -> str:
+def segment(text: str) -> str:
+    """The text as one segment of a path."""
     # "." and ".." would be removed from the path by the HTTP client
     return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
 

@@ -37,7 +37,7 @@ ENTRIES: Final = {
     "version": CommandEntry("version", "version", "Print the version."),
     "help": CommandEntry("version", "help_", "Show the help of a command."),
     "predictions": CommandEntry(
-        "predictions", "app", "Show, follow, save and cancel predictions, and remove their data."
+        "predictions", "app", "Show, follow, save, cancel and run again predictions, and remove their data."
     ),
     "models": CommandEntry("models", "app", "See which models a server can run."),
     "files": CommandEntry("files", "app", "Upload files once and use them in many inputs."),

@@ -48,8 +48,8 @@ class RepeatStore(Protocol):
 
         Compared are: key, kind, version, deployment, source, the bytes of `input` (secrets as shown), webhook and
         filter, and the time from creation to deadline. Created within `after` and `before`, both included. What
-        continues another prediction (`settlements`) is left out. Of an account with very many new predictions only the
-        newest are compared (`EQUALS_LOOKED_AT`).
+        continues another prediction (`settlements`) or runs it again (`reruns`) is left out. Of an account with very
+        many new predictions only the newest are compared (`EQUALS_LOOKED_AT`).
         """
         ...
 

@@ -1,7 +1,7 @@
 """The use cases: create, read, cancel."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -54,6 +54,10 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = Source.API
     deployment: str | None = None
     priority: int = 0
+
+
+StoreNew = Callable[[NewPrediction], Awaitable[Created]]
+"""Stores a prediction, as `PredictionStore.create` does."""
 
 
 class CreateStore(PredictionStore, RepeatStore, Protocol):
@@ -109,13 +113,16 @@ class Predictions(PredictionReader):
         *,
         idempotency: IdempotencyKey | None = None,
         prediction_id: str | None = None,
+        store_as: StoreNew | None = None,
     ) -> Created:
         """Create a prediction. When this returns it is durable: the caller may be answered.
 
         Raises as `submit` does, and:
             QueueFull, Overloaded, StorageFull: nothing was stored.
         """
-        pending = await self.submit(request, account_id, key_id, idempotency=idempotency, prediction_id=prediction_id)
+        pending = await self.submit(
+            request, account_id, key_id, idempotency=idempotency, prediction_id=prediction_id, store_as=store_as
+        )
         created = await asyncio.shield(pending)
         shown = self.kept(created.prediction)
         return created if shown is created.prediction else msgspec.structs.replace(created, prediction=shown)
@@ -128,10 +135,12 @@ class Predictions(PredictionReader):
         *,
         idempotency: IdempotencyKey | None = None,
         prediction_id: str | None = None,
+        store_as: StoreNew | None = None,
     ) -> "asyncio.Future[Created]":
         """Check a create and begin to store it. It is durable when the future is done, which must not be canceled.
 
-        `prediction_id` comes from `reserve_id`, if a request waits for it from the start.
+        `prediction_id` comes from `reserve_id`, if a request waits for it from the start. `store_as` stores it in
+        another way than `PredictionStore.create`.
 
         If a slot is free, it is leased from the start and begins at once; otherwise it waits. With an idempotency key
         that was used before, the earlier prediction is returned as `replayed`, and none is created.
@@ -153,7 +162,7 @@ class Predictions(PredictionReader):
         files = await self._inputs.own_files(account_id, found)
         made = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id(), found.shown)
         new = self._new(request, runnable, made, files=files, idempotency=idempotency)
-        pending = self._store.create(new)
+        pending = self._store.create(new) if store_as is None else store_as(new)
         if not isinstance(pending, asyncio.Future):
             pending = asyncio.ensure_future(pending)
         # this depends on the commit, not on the caller: after its cancellation the work still gets its slot

@@ -16,6 +16,7 @@ from halley.predictions.change_log import ChangeLog
 from halley.predictions.ports import PredictionStore
 from halley.predictions.queue import MaintainedQueue
 from halley.predictions.repeats import RepeatStore
+from halley.predictions.reruns import RerunStore
 from halley.predictions.settlements import SettlementStore
 from halley.retention.ports import DataStore
 from halley.webhooks.ports import DeliveryStore, SecretStore
@@ -58,6 +59,7 @@ class Store(
     AttendanceStore,
     MaintainedQueue,
     SettlementStore,
+    RerunStore,
     ModelStore,
     KeyStore,
     SignInStore,

@@ -9,12 +9,24 @@ from msgspec.structs import replace
 
 from halley.api.http.routing import Route
 from halley.api.resources import delivery
-from halley.api.routes import accounts, files, finding, links, models, operation, predictions, public, webhooks
+from halley.api.routes import (
+    accounts,
+    files,
+    finding,
+    links,
+    models,
+    operation,
+    predictions,
+    public,
+    reruns,
+    webhooks,
+)
 from halley.keys.records import Scope
 from halley.settings import Settings
 
 ROUTES: Final[tuple[Route, ...]] = (
     *predictions.ROUTES,
+    *reruns.ROUTES,
     *models.ROUTES,
     *finding.ROUTES,
     *operation.ROUTES,

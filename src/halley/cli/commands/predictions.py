@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from halley.cli.commands import acting
 from halley.cli.options import (
     JsonOption,
     LimitOption,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from halley.cli.failures import CommandError
 
 app = typer.Typer(
-    help="Show, follow, save and cancel predictions, and remove their data.",
+    help="Show, follow, save, cancel and run again predictions, and remove their data.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -261,6 +262,9 @@ def cancel(
     status = prediction["status"]
     words = _ENDINGS.get(status, f"has ended as {status}") if is_terminal(prediction) else "is being canceled"
     screen.note(f"Prediction {id} {words}.")
+
+
+app.command("rerun")(acting.rerun)
 
 
 @app.command("delete-data")

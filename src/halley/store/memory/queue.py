@@ -17,12 +17,12 @@ from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
 from halley.store.memory.entries import Entry, QueueEntry, at_once, tell
-from halley.store.memory.settlements import MemorySettlements
+from halley.store.memory.reruns import MemoryReruns
 from halley.store.memory.submits import MemorySubmits
 from halley.store.memory.tables import MemoryTables
 
 
-class MemoryQueue(MemoryDuties, MemorySubmits, MemorySettlements):
+class MemoryQueue(MemoryDuties, MemorySubmits, MemoryReruns):
     """Implements `predictions.queue.MaintainedQueue`."""
 
     def __init__(self, tables: MemoryTables) -> None:

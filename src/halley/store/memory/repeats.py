@@ -25,7 +25,7 @@ class MemoryRepeats(MemoryPart):
 
     async def find_equal(self, wanted: Prediction, after: datetime, before: datetime) -> list[Prediction]:
         rows = [entry.prediction for _, entry in sorted(self._entries.items(), reverse=True)]
-        linked = {one.linked_id for one in self.tables.settlements.values()}
+        linked = {*self.tables.reruns, *(one.linked_id for one in self.tables.settlements.values())}
         rows = [row for row in rows if row.account_id == wanted.account_id][:EQUALS_LOOKED_AT]
         return [
             row

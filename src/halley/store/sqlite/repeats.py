@@ -40,8 +40,9 @@ _SELECT_EQUAL: Final = (
     " AND version = ?4 AND key_id IS ?5 AND kind = ?6 AND created_at BETWEEN ?7 AND ?8 AND source = ?9"
     " AND deployment IS ?10 AND webhook IS ?11 AND deadline_at - created_at IS ?12"
     " AND length(input) = ?13 AND input = ?14"
-    # one that continues another was not created by a client
-    " AND NOT EXISTS (SELECT 1 FROM settlements WHERE linked_id = predictions.id) ORDER BY id DESC"
+    # one that continues another, or runs it again, was not created by a client's create
+    " AND NOT EXISTS (SELECT 1 FROM settlements WHERE linked_id = predictions.id)"
+    " AND NOT EXISTS (SELECT 1 FROM reruns WHERE prediction_id = predictions.id) ORDER BY id DESC"
 )
 _ADD_REPEAT: Final = (
     "INSERT INTO repeated_creates (prediction_id, count) VALUES (?, 1) ON CONFLICT DO UPDATE SET count = count + 1"

@@ -27,6 +27,7 @@ from halley.store.sqlite.reads import Reads
 from halley.store.sqlite.reaper import Reaper
 from halley.store.sqlite.recent import RecentRows
 from halley.store.sqlite.repeats import RepeatRows
+from halley.store.sqlite.reruns import RerunRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.settlements import SettlementRows
@@ -40,6 +41,7 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class SqliteStore(
+    RerunRows,
     PredictionRows,
     RepeatRows,
     AttendanceRows,
@@ -55,9 +57,9 @@ class SqliteStore(
     RetentionRows,
     ProbeRows,
 ):
-    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, ModelStore,
-    KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and
-    SecretStore.
+    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, RerunStore,
+    ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries`
+    DeliveryStore and SecretStore.
 
     Counts, sessions and duties are kept in the memory of one process (store.folder ensures that there is only one),
     unless the database is opened as shared. Turns always are: with several processes each divides its own claims

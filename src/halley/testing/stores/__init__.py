@@ -16,6 +16,7 @@ from halley.testing.stores.models import ModelStoreContract
 from halley.testing.stores.predictions import PredictionStoreContract
 from halley.testing.stores.queue import ClaimContract, SharedTurnContract, TurnContract
 from halley.testing.stores.repeats import RepeatStoreContract
+from halley.testing.stores.reruns import RerunContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
 from halley.testing.stores.settlements import SettlementContract
@@ -46,6 +47,7 @@ __all__ = [
     "ModelStoreContract",
     "PredictionStoreContract",
     "RepeatStoreContract",
+    "RerunContract",
     "SettlementContract",
     "SharedQueueContract",
     "SharedTurnContract",
