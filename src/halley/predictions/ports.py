@@ -36,7 +36,8 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     the model only; both are stored with the queue entry and removed with it. `session_id` asks for a prediction that is
     leased from the start (fence 1, attempt 1). `link_base` is the beginning of our links for the caller, used in its
     webhook messages; it is stored only if there is a webhook. With `idempotency` the account gets one prediction for
-    that key, however often it creates. The bytes of `files` are kept until the prediction has ended.
+    that key, however often it creates. The bytes of `files` are kept until the prediction has ended. `tags` are for
+    `search`; a repeated create keeps those of the first.
     """
 
     prediction: Prediction
@@ -46,6 +47,7 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     link_base: str | None = None
     idempotency: IdempotencyKey | None = None
     files: tuple[InputFile, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from halley.predictions.ports import PredictionStore
 from halley.predictions.queue import MaintainedQueue
 from halley.predictions.repeats import RepeatStore
 from halley.predictions.reruns import RerunStore
+from halley.predictions.search import SearchStore
 from halley.predictions.settlements import SettlementStore
 from halley.retention.ports import DataStore
 from halley.webhooks.ports import DeliveryStore, SecretStore
@@ -55,6 +56,7 @@ class StoreHealth(Protocol):
 
 class Store(
     PredictionStore,
+    SearchStore,
     RepeatStore,
     AttendanceStore,
     MaintainedQueue,

@@ -13,11 +13,12 @@ from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import Entry, QueueEntry, at_once, fitting, tell
 from halley.store.memory.health import MemoryHealth
 from halley.store.memory.retention import MemoryData
+from halley.store.memory.search import MemorySearch
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
 from halley.store.memory.turns import MemoryTurns
 
 
-class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, MemoryData):
+class MemoryPredictions(MemorySearch, MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, MemoryData):
     """Implements `predictions.ports.PredictionStore`."""
 
     _clock: MemoryClock
@@ -47,6 +48,8 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
         entry = self._entries[prediction.id] = Entry(prediction, place)
         entry.change(prediction)
         self.hold(prediction.id, new.files)
+        if new.tags:
+            self.tables.tags[prediction.id] = new.tags
         entry.record([NewEvent(kind=EventKind.CREATED, at=prediction.created_at)], self._log)
         if new.idempotency is not None:
             self._keys_used[prediction.account_id, new.idempotency.key] = new.idempotency, prediction.id

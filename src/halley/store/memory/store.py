@@ -14,9 +14,9 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class MemoryStore(MemoryAttendance, MemoryQueue, MemorySignIns):
-    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, RerunStore,
-    ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries`
-    DeliveryStore and SecretStore.
+    """Implements PredictionStore, SearchStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore,
+    RerunStore, ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore,
+    `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(

@@ -29,6 +29,7 @@ class MemoryTables:
         self.submits: dict[str, tuple[str, datetime]] = {}  # of predictions: to which provider, and when
         self.settlements: dict[str, Settlement] = {}  # by the prediction whose outcome was unknown
         self.reruns: dict[str, tuple[str, datetime]] = {}  # by the new prediction: what it runs again, and since when
+        self.tags: dict[str, tuple[str, ...]] = {}
         self.models: dict[str, Model] = {}
         self.versions: dict[str, Version] = {}
         self.accounts: dict[str, Account] = {}

@@ -17,12 +17,12 @@ from halley.predictions.records import Prediction
 from halley.predictions.status import Source
 from halley.store.sqlite.rows import PREDICTION_COLUMNS_WITHOUT_LOGS, read_prediction
 
-_SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "metrics", "files", "input", "output"))
+SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "metrics", "files", "input", "output"))
 _SELECT_MANY: Final = (
     f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
 )
 # An id is made no earlier than its `created_at`, and later only if the clock had been set back.
-_CLOCK_SLACK: Final = timedelta(hours=1)
+CLOCK_SLACK: Final = timedelta(hours=1)
 
 
 Recent = Callable[[str], Prediction | None]
@@ -48,7 +48,7 @@ class PageFilter(msgspec.Struct, frozen=True):
             values += [first_id_at(self.created_after), to_micros(self.created_after)]
         if self.created_before is not None:
             condition += " AND id < ? AND created_at < ?"
-            values += [first_id_at(self.created_before + _CLOCK_SLACK), to_micros(self.created_before)]
+            values += [first_id_at(self.created_before + CLOCK_SLACK), to_micros(self.created_before)]
         if self.source is not None:
             condition += " AND source = ?"
             values.append(self.source.value)
@@ -70,7 +70,7 @@ def read_page(
         ids, has_more = _ids(
             connection, f"{condition} AND id > ? ORDER BY id", [*values, newer_than], limit, limit_bytes
         )
-        items = _records(connection, recent, ids[::-1])
+        items = records(connection, recent, ids[::-1])
         has_older = _exists(connection, f"{condition} AND id <= ?", [*values, newer_than])
         return Page(items=items, has_newer=has_more, has_older=has_older)
     has_newer = False
@@ -79,7 +79,7 @@ def read_page(
         condition += " AND id < ?"
         values.append(older_than)
     ids, has_more = _ids(connection, f"{condition} ORDER BY id DESC", values, limit, limit_bytes)
-    return Page(items=_records(connection, recent, ids), has_older=has_more, has_newer=has_newer)
+    return Page(items=records(connection, recent, ids), has_older=has_more, has_newer=has_newer)
 
 
 def _ids(
@@ -87,13 +87,14 @@ def _ids(
 ) -> tuple[list[str], bool]:
     """As many ids as fit, and whether there are more. The sizes are at the beginning of a row."""
     heads = connection.execute(
-        f"SELECT id, {_SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
+        f"SELECT id, {SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
     ).fetchall()
-    fitting = _fitting([size for _, size in heads[:limit]], limit_bytes)
-    return [prediction_id for prediction_id, _ in heads[:fitting]], len(heads) > fitting
+    count = fitting([size for _, size in heads[:limit]], limit_bytes)
+    return [prediction_id for prediction_id, _ in heads[:count]], len(heads) > count
 
 
-def _records(connection: sqlite3.Connection, recent: Recent, ids: list[str]) -> tuple[Prediction, ...]:
+def records(connection: sqlite3.Connection, recent: Recent, ids: list[str]) -> tuple[Prediction, ...]:
+    """The rows of these ids, in this order, without logs."""
     known = {prediction_id: row for prediction_id in ids if (row := recent(prediction_id)) is not None}
     missing = [prediction_id for prediction_id in ids if prediction_id not in known]
     if missing:
@@ -102,7 +103,7 @@ def _records(connection: sqlite3.Connection, recent: Recent, ids: list[str]) -> 
     return tuple(known[prediction_id] for prediction_id in ids)
 
 
-def _fitting(sizes: list[int], limit_bytes: int | None) -> int:
+def fitting(sizes: list[int], limit_bytes: int | None) -> int:
     """How many of the first rows have at most this size together; at least one."""
     if limit_bytes is None:
         return len(sizes)

@@ -31,6 +31,7 @@ from halley.store.sqlite.rows import (
     read_prediction,
     select_live,
 )
+from halley.store.sqlite.tags import keep_tags
 
 _INSERT_QUEUE: Final = (
     "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at,"
@@ -162,6 +163,8 @@ def create_one(connection: sqlite3.Connection, counters: QueueCounters, new: New
         connection.execute(PUT_LINK_BASE, (prediction.id, new.link_base))
     if new.files:
         hold_inputs(connection, prediction.id, new.files)
+    if new.tags:
+        keep_tags(connection, prediction, new.tags)
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
     rows = event_rows(
         prediction,

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from anyio import CapacityLimiter
 
 from halley.errors import Overloaded
+from halley.predictions.fingerprints import fingerprint
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, PREDICTION_COLUMNS
 from halley.store.sqlite.schema import connect
 from halley.store.sqlite.writer import is_disk_fault
@@ -38,6 +39,7 @@ class Reads:
         # a statement that meets a larger value raises DataError before it reads the value
         self._most_bytes = self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGE_BYTES)
         self._other = connect(path, read_only=True, cache_kib=_THREAD_CACHE_KIB)
+        self._other.create_function("error_group", 2, fingerprint, deterministic=True)
         self._one_at_a_time = CapacityLimiter(1)
 
     def one(self, statement: str, *values: Any) -> Any:

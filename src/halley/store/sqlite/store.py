@@ -30,6 +30,7 @@ from halley.store.sqlite.repeats import RepeatRows
 from halley.store.sqlite.reruns import RerunRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
+from halley.store.sqlite.search import SearchRows
 from halley.store.sqlite.settlements import SettlementRows
 from halley.store.sqlite.sign_ins import SignInRows
 from halley.store.sqlite.submits import SubmitRows
@@ -43,6 +44,7 @@ _NO_LIMITS: Final = QueueLimits()
 class SqliteStore(
     RerunRows,
     PredictionRows,
+    SearchRows,
     RepeatRows,
     AttendanceRows,
     DutyRows,
@@ -57,9 +59,9 @@ class SqliteStore(
     RetentionRows,
     ProbeRows,
 ):
-    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, RerunStore,
-    ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries`
-    DeliveryStore and SecretStore.
+    """Implements PredictionStore, SearchStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore,
+    RerunStore, ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore,
+    `deliveries` DeliveryStore and SecretStore.
 
     Counts, sessions and duties are kept in the memory of one process (store.folder ensures that there is only one),
     unless the database is opened as shared. Turns always are: with several processes each divides its own claims

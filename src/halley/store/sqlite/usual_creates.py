@@ -67,7 +67,7 @@ class _Creates:
             self._like, self._session_id = like, session_id
             self._is_usual = like[:_OPTIONAL] == _NOTHING_OPTIONAL
             self._room = 0 if session_id is not None else counters.room(prediction.account_id)
-        is_plain = new.work_input is new.context is None and new.idempotency is None and not new.files
+        is_plain = new.work_input is new.context is None and new.idempotency is None and not (new.files or new.tags)
         if not is_plain or not self._is_usual or (session_id is None and not self._room):
             self.write(counters)
             self._like = ()

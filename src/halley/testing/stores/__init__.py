@@ -19,6 +19,7 @@ from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.reruns import RerunContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
+from halley.testing.stores.search import SearchContract
 from halley.testing.stores.settlements import SettlementContract
 from halley.testing.stores.sign_ins import SignInStoreContract
 from halley.testing.stores.submits import SubmitContract
@@ -48,6 +49,7 @@ __all__ = [
     "PredictionStoreContract",
     "RepeatStoreContract",
     "RerunContract",
+    "SearchContract",
     "SettlementContract",
     "SharedQueueContract",
     "SharedTurnContract",
