@@ -136,6 +136,36 @@ class MusicStandIn(TaskStandIn):
         send(handler, 200, {"code": "success", "data": {"task_id": run, **self.state(run)}})
 
 
+class QueueStandIn(TaskStandIn):
+    """A stand-in for queues in the manner of fal.ai: the result has an address of its own, a cancel is a PUT."""
+
+    APP = "/fal-ai/flux/dev"
+
+    def token_of(self, request: Seen) -> str:
+        return request.headers.get("authorization", "").removeprefix("Key ")
+
+    def kind_of(self, request: Seen) -> tuple[str, str]:
+        if request.method == "POST" and request.path == self.APP:
+            return "create", ""
+        run, _, last = request.path.partition("?")[0].removeprefix(f"{self.APP}/requests/").partition("/")
+        return {"status": "poll", "cancel": "cancel", "": "content"}[last], run
+
+    def create(self, handler: BaseHTTPRequestHandler, request: Seen, _: str) -> None:
+        run = self.begin(json.loads(request.body))
+        send(handler, 200, {"request_id": run, "status": "IN_QUEUE", "queue_position": 1})
+
+    def poll(self, handler: BaseHTTPRequestHandler, _: Seen, run: str) -> None:
+        state = self.state(run)
+        send(handler, 200 if state["status"] == "COMPLETED" else 202, {"request_id": run, **state})
+
+    def content(self, handler: BaseHTTPRequestHandler, _: Seen, run: str) -> None:
+        send(handler, 200, json.loads(self.contents[run]))
+
+    def cancel(self, handler: BaseHTTPRequestHandler, _: Seen, run: str) -> None:
+        self.runs[run] = deque([{"status": "CANCELLED"}])
+        send(handler, 202, {"status": "CANCELLATION_REQUESTED"})
+
+
 def form_fields(request: Seen) -> Iterator[tuple[str, Any]]:
     """The fields of a multipart form; of a file its name, type and bytes."""
     boundary = request.headers["content-type"].partition("boundary=")[2].encode()

@@ -64,7 +64,7 @@ class StandIn:
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
 
-            do_GET = do_POST = do_DELETE = answer  # noqa: N815
+            do_GET = do_POST = do_DELETE = do_PUT = answer  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass

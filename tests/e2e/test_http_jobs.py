@@ -1,4 +1,4 @@
-"""Three services with tasks of their own are models behind the real server, by the job files of examples/ alone."""
+"""Four services with tasks of their own are models behind the real server, by the job files of examples/ alone."""
 
 import base64
 import hashlib
@@ -7,15 +7,16 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from job_standins import TOKEN, MusicStandIn, PicturesStandIn, VideosStandIn
+from job_standins import TOKEN, MusicStandIn, PicturesStandIn, QueueStandIn, VideosStandIn
 from process import Case, Halley
-from standins import Delivered
+from standins import Delivered, StandIn
 
 pytestmark = pytest.mark.e2e
 
@@ -26,13 +27,13 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 600
 FAST = "first_seconds = 0.05\nchanged_seconds = 0.05\nlongest_seconds = 0.2\n"
 """In place of the rhythm of the example: a stand-in is never busy."""
 
-SERVICES = {"videos": "/v1", "images": "", "music": ""}
+SERVICES = {"videos": "/v1", "images": "", "music": "", "fal": ""}
 
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[dict[str, Any]]:
-    with VideosStandIn() as videos, PicturesStandIn() as images, MusicStandIn() as music:
-        yield {"videos": videos, "images": images, "music": music}
+    with VideosStandIn() as videos, PicturesStandIn() as images, MusicStandIn() as music, QueueStandIn() as fal:
+        yield {"videos": videos, "images": images, "music": music, "fal": fal}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def front(services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
         )
     config += "".join(
         f'[routes."{model}"]\nproviders = ["{name}"]\n'
-        for model, name in (("openai/*", "videos"), ("midjourney/*", "images"), ("suno/*", "music"))
+        for model, name in (("openai/*", "videos"), ("midjourney/*", "images"), ("suno/*", "music"), ("fal/*", "fal"))
     )
     with Halley(home, "--no-demo", config=config, environment={"TASKS_KEY": TOKEN}) as server:
         yield server
@@ -57,6 +58,15 @@ def front(services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 def sha(*files: bytes) -> list[str]:
     return [hashlib.sha256(file).hexdigest() for file in files]
+
+
+def paths_of(service: StandIn, method: str) -> list[str]:
+    """The paths of its requests by a method: a cancel is carried on after it was answered here."""
+    for _ in range(400):
+        if found := [one.path for one in service.seen if one.method == method]:
+            break
+        time.sleep(0.05)
+    return found
 
 
 @pytest.fixture
@@ -105,8 +115,7 @@ def test_a_video_that_is_canceled_is_deleted_there(
     videos.states = lambda _: [{"status": "in_progress", "progress": 5}]
     row = task("openai/sora-2", cancel=True, prompt="never")
     assert (row["status"], row["found"]) == ("canceled", [])
-    assert [one.method for one in videos.seen if one.path.startswith("/v1/videos/task_")][-1] in {"DELETE", "GET"}
-    assert sum(one.method == "DELETE" for one in videos.seen) == 1
+    assert len(paths_of(videos, "DELETE")) == 1
 
 
 def test_inputs_are_checked_here_and_a_refusal_there_is_the_error(
@@ -181,6 +190,33 @@ def test_a_song_has_several_files_and_its_cost(services: dict[str, Any], task: C
     assert row["metrics"]["cost"] == 1250
     sent = {"mv": "chirp-v5", "gpt_description_prompt": "rain", "tags": "folk", "make_instrumental": False}
     assert next(iter(music.given.values())) == sent
+
+
+def test_a_queue_gives_its_result_at_another_address(
+    services: dict[str, Any], task: Callable[..., dict[str, Any]]
+) -> None:
+    fal = services["fal"]
+    links = [fal.put(name, Delivered(f"{name}.png", PICTURE + name.encode(), serves=1)) for name in "ab"]
+    log = {"message": "loading", "level": "INFO"}
+    fal.states = lambda _: [
+        {"status": "IN_QUEUE", "queue_position": 3},
+        {"status": "IN_PROGRESS", "logs": [log]},
+        {"status": "IN_PROGRESS", "logs": [log, {"message": "step 1"}]},
+        {"status": "COMPLETED", "logs": [log, {"message": "step 1"}], "metrics": {"inference_time": 1.5}},
+    ]
+    fal.contents = {
+        "task_1": json.dumps({"images": [{"url": link, "width": 64} for link in links], "seed": 7}).encode()
+    }
+    row = task("fal/flux-dev", prompt="a crab", num_images=2)
+    assert (row["status"], row["error"]) == ("succeeded", None)
+    assert row["found"] == sha(*(PICTURE + name.encode() for name in "ab"))
+    assert row["logs"].split() == ["loading", "step", "1"]
+    assert row["metrics"]["inference_time"] == 1.5
+    assert fal.given["task_1"] == {"prompt": "a crab", "num_images": 2}
+    fal.states = lambda _: [{"status": "IN_PROGRESS"}]
+    row = task("fal/flux-dev", cancel=True, prompt="never")
+    assert (row["status"], row["found"]) == ("canceled", [])
+    assert paths_of(fal, "PUT") == [f"{fal.APP}/requests/task_2/cancel"]
 
 
 def test_models_and_upstreams_are_shown(front: Halley) -> None:
