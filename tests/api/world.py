@@ -414,7 +414,7 @@ class World(Asker):
             new_id=new_id,
         )
         self.sign_ins = SignIns(store=self.store, keys=self.keys, clock=self.clock, secret=b"p" * 32)
-        self.api = api_with_pages(context, self.sign_ins)
+        self.api, self.dashboard = api_with_pages(context, self.sign_ins)
         self.bus.subscribe(self.api.receive)
         self.hub = self.api.parts.hub
         self.versions: dict[str, str] = {}

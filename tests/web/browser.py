@@ -1,12 +1,18 @@
 """A browser without a window: it keeps cookies, sends what browsers send, and posts forms with their token."""
 
 import re
+from collections.abc import AsyncGenerator
 from typing import Any, Self
 from urllib.parse import urlencode
 
 from api.world import Reply, World
 
 FORM = "application/x-www-form-urlencoded"
+
+
+async def nothing() -> dict[str, Any]:
+    """No body."""
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 class Browser:
@@ -48,6 +54,25 @@ class Browser:
             if name == b"set-cookie":
                 self._keep(value.decode())
         return reply
+
+    async def open_stream(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The pieces of an event stream, as they come."""
+        path, _, query = path.partition("?")
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(b"host", b"localhost:1986"), (b"cookie", cookies.encode())],
+            "scheme": "http",
+            "server": ("127.0.0.1", 1986),
+            "client": ("127.0.0.1", 50000),
+        }
+        _, answer = await self.world.api.begin(scope, nothing)
+        assert answer.chunks is not None, answer.body
+        return answer.chunks
 
     def _keep(self, text: str) -> None:
         found: Any = re.match(r"([^=]+)=([^;]*);.*Max-Age=(\d+)", text)

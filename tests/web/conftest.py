@@ -1,5 +1,8 @@
 """The world of the dashboard's tests."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
 from api.world import World
@@ -7,8 +10,12 @@ from web.browser import Browser
 
 
 @pytest.fixture
-async def world(anyio_backend: str) -> World:
-    return await World().fill()
+async def world(anyio_backend: str) -> AsyncIterator[World]:
+    world = await World().fill()
+    waiters = asyncio.ensure_future(world.hub.run())
+    yield world
+    waiters.cancel()
+    await asyncio.wait([waiters])
 
 
 @pytest.fixture

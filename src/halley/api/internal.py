@@ -14,6 +14,11 @@ from halley.api.application import REQUEST_ID_HEADER, Api, given
 from halley.api.http.asgi import Call, Header, Headers, Message, Response, Scope
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.origins import FORWARDED
+from halley.api.waiting.account_changes import AccountChanges
+from halley.api.waiting.streams import begin_stream, open_stream
+from halley.errors import Forbidden, NotFound
+from halley.ids import is_id
+from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity, Keys
 
 _PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
@@ -51,7 +56,9 @@ class InternalApi:
     """Asks the API without a connection. One for each process."""
 
     def __init__(self, api: Api) -> None:
+        parts = api.parts
         self._api = api
+        self.changes: Final = AccountChanges(hub=parts.hub, predictions=parts.predictions, clock=parts.clock)
 
     async def ask(
         self,
@@ -79,6 +86,33 @@ class InternalApi:
             if answer.file is not None:
                 answer.file.close()
         return Answer(answer.status, answer.headers, whole)
+
+    async def follow(self, call: Call, identity: Identity, topic: str) -> Response:
+        """The event stream that says when something of a topic has changed; its reader then asks what.
+
+        Topics are `predictions` (any of the account), `prediction:ID`, and `clock` (every few seconds, for what
+        changes without hints). The stream ends with the key.
+
+        Raises:
+            NotFound: there is no such topic.
+        """
+        if not identity.may(KeyScope.READ):
+            raise Forbidden("This key lacks the scope `read`.")
+        changes, scope = self.changes, call.scope
+        kind, _, prediction_id = topic.partition(":")
+        if kind == "prediction" and is_id(prediction_id):
+            found = await self.ask(call, identity, "GET", f"/v1/predictions/{prediction_id}")
+            if not found.is_ok:
+                raise NotFound(f"There is no prediction {prediction_id}")
+            chunks = changes.of_prediction(prediction_id, identity, scope)
+        elif topic == "clock":
+            chunks = changes.of_clock(identity, scope)
+        elif topic == "predictions":
+            chunks = changes.of_account(identity, scope)
+        else:
+            raise NotFound("There is no such topic")
+        begin_stream(call)
+        return open_stream(chunks)
 
     async def _outcome(self, scope: Scope, body: Any) -> Response:
         data = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)

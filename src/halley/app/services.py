@@ -367,7 +367,8 @@ def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: Loc
         new_id=base.new_id,
     )
     sign_ins = SignIns(store=data.store, keys=use_cases.keys, clock=base.clock, secret=data.secrets.key_pepper)
-    return api_with_pages(context, sign_ins)
+    api, _ = api_with_pages(context, sign_ins)
+    return api
 
 
 def _faults(base: Foundation, working: WorkerParts | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from halley.web.cookies import note_of, session_of, set_note
 from halley.web.forms_posted import read_form
 from halley.web.guard import TOKEN_FIELD, TOKEN_HEADER, Guard
 from halley.web.navigation import navigation
-from halley.web.rows import Action, OpenPage, Page, Row, Shown
+from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown
 from halley.web.templating import Templates
 from halley.web.visit import ApiRefused, Redirect, Visit
 
@@ -73,6 +73,8 @@ class Dashboard:
             yield _route(row.name, "POST", row.pattern, self._action(row))
         elif isinstance(row, OpenPage):
             yield _route(row.name, row.method, row.pattern, self._open(row))
+        elif isinstance(row, LiveStream):
+            yield _route(row.name, "GET", row.pattern, self._stream(row))
         else:
             self._pages.append(row)
             yield _route(row.name, "GET", row.pattern, self._page(row))
@@ -107,6 +109,16 @@ class Dashboard:
                 return self._shown(visit, await row.act(visit, form))
 
             return await self._answered(call, act, wants_json=wants_json)
+
+        return handle
+
+    def _stream(self, row: LiveStream) -> Handler:
+        async def handle(call: Call, _: object) -> Response:
+            async def follow() -> Response:
+                self.guard.check_page(call)
+                return await row.open(await self._signed_in(call, call.params, wants_json=True))
+
+            return await self._answered(call, follow, wants_json=True)
 
         return handle
 

@@ -9,9 +9,9 @@ from halley.web.routes import ROWS
 from halley.web.sign_in import SignInPages
 
 
-def api_with_pages(context: ApiContext, sign_ins: SignIns) -> Api:
-    """The API, with the dashboard beside it."""
+def api_with_pages(context: ApiContext, sign_ins: SignIns) -> tuple[Api, Dashboard]:
+    """The API, and the dashboard that it serves as well."""
     dashboard = Dashboard(context.settings, sign_ins)
     api = Api(context, dashboard.routes((*SignInPages(dashboard).rows(), *ROWS)))
     dashboard.connect(InternalApi(api), context.bodies)
-    return api
+    return api, dashboard

@@ -31,6 +31,14 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     limit_bytes: int = 256 * 1024  # of the posted form
 
 
+class LiveStream(msgspec.Struct, frozen=True, kw_only=True):
+    """An event stream for signed-in readers; it has no twin."""
+
+    name: str
+    pattern: str
+    open: Callable[[Visit], Awaitable[Response]]
+
+
 class OpenPage(msgspec.Struct, frozen=True, kw_only=True):
     """What is served without a sign-in: it shows nothing of anyone. Its host is checked like that of the others.
 
@@ -43,4 +51,4 @@ class OpenPage(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "GET"
 
 
-Row = Page | Action | OpenPage
+Row = Page | Action | LiveStream | OpenPage

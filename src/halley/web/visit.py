@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from halley.api.http.asgi import Call, Header
+from halley.api.http.asgi import Call, Header, Response
 from halley.api.internal import Answer, InternalApi
 from halley.keys.records import Scope
 from halley.keys.service import Identity
@@ -103,6 +103,10 @@ class Visit:
     async def post(self, path: str, body: Any = None, *, method: str = "POST", headers: Sequence[Header] = ()) -> Any:
         """As `get`, for a request that changes something."""
         return checked(await self.ask(method, path, body=body, headers=headers)).json()
+
+    async def follow(self, topic: str) -> Response:
+        """The event stream of a topic (see `InternalApi.follow`)."""
+        return await self._api.follow(self.call, self.identity, topic)
 
     def url(self, path: str, query: Mapping[str, Any] | None = None, /, **members: Any) -> str:
         """A link to a path of this server, below the path prefix of a proxy. Members that are None are left out."""

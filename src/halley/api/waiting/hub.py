@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from halley.api.http.asgi import Outcome, Scope
@@ -61,6 +61,7 @@ class Hub:
         self._aging: tuple[str, ...] | None = None  # those of them that are not quite new; None: nothing ages
         revocations.before_look(self.hold_brief_waits)
         self._tasks: asyncio.TaskGroup | None = None
+        self._note_change: Callable[[str], None] | None = None
 
     def __len__(self) -> int:
         return len(self._brief) + sum(len(group.members) for group in self._groups.values())
@@ -135,6 +136,8 @@ class Hub:
         if self._groups:
             self._wake_changed(prediction_id)
             self._wake_changed(EVERY)
+            if self._note_change is not None:
+                self._note_change(prediction_id)
 
     def poll_found(self, changed: Collection[str]) -> None:
         """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
@@ -142,6 +145,17 @@ class Hub:
             self.changed(prediction_id)
         if changed:
             self._wake_changed(EVERY)
+        if self._note_change is not None:
+            for prediction_id in changed:
+                self._note_change(prediction_id)
+
+    def tell_changes(self, note: Callable[[str], None] | None) -> None:
+        """Call this with the id of each prediction that changes, as long as any hold is there; None ends that."""
+        self._note_change = note
+
+    def wake_streams(self, name: str) -> None:
+        """Wake the streams that entered under this name, which is not a prediction's id."""
+        self._wake_changed(name)
 
     def release_all(self) -> None:
         """The server stops: answer all holds with the present state, and those that are about to wait as well."""

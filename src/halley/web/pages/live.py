@@ -1,0 +1,9 @@
+"""The event stream that tells an open page when to fetch its live parts again."""
+
+from halley.api.http.asgi import Response
+from halley.web.visit import Visit
+
+
+async def follow(visit: Visit) -> Response:
+    """Follow the topic of the query."""
+    return await visit.follow(visit.query.get("topic", "predictions"))
