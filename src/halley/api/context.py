@@ -85,6 +85,7 @@ class ApiContext:
         self.check_store = checks.check_store
         self.housekeeping_faults = checks.housekeeping_faults
         self.replicas = local_models.replicas
+        self.memory_budget_bytes = local_models.memory_budget_bytes
         self.replica_log = local_models.replica_log
         self.clear_setup = local_models.clear_setup
         self.upstreams = local_models.upstreams

@@ -230,6 +230,7 @@ class LocalModels:
     """The model processes of this machine, and the services elsewhere. The defaults are for a server without any."""
 
     replicas: ListReplicas = no_replicas
+    memory_budget_bytes: int | None = None
     replica_log: ReadReplicaLog = no_lines
     clear_setup: ClearSetup = nothing_to_clear
     why_starting: WhyStarting = no_reason

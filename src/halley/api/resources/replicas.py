@@ -11,7 +11,8 @@ from halley.errors import NotFound
 async def list_replicas(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """All of them on one page: their memory is measured for this answer."""
     found = list(await parts.replicas())
-    return json_response(encode(ReplicaPage(next=None, previous=None, results=found)))
+    page = ReplicaPage(next=None, previous=None, memory_budget_bytes=parts.memory_budget_bytes, results=found)
+    return json_response(encode(page))
 
 
 async def read_log(call: Call, parts: ApiContext) -> Response:

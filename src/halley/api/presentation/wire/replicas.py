@@ -38,7 +38,9 @@ class ReplicaBody(msgspec.Struct, kw_only=True):
 
 
 class ReplicaPage(ListPage, kw_only=True):
-    """All model processes, by model."""
+    """All model processes, by model. Together they may use `memory_budget_bytes`; null if there is no limit."""
+
+    memory_budget_bytes: int | None
 
     results: list[ReplicaBody]
 
