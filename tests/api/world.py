@@ -34,6 +34,7 @@ from halley.models.records import Model, Version
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import Changed
 from halley.predictions.inputs import InputCheck
+from halley.predictions.key_usage import KeyUsages
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.queue import Lease
@@ -388,6 +389,7 @@ class World(Asker):
                     predictions=self.predictions,
                     reruns=Reruns(predictions=self.predictions, store=self.store, catalog=self.catalog),
                     attendance=self.attendance,
+                    key_usages=KeyUsages(self.store),
                 ),
                 catalog=self.catalog,
                 models=self.store,

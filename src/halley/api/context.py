@@ -70,6 +70,7 @@ class ApiContext:
         self.catalog = use_cases.catalog
         self.models = use_cases.models
         self.keys = use_cases.keys
+        self.key_usages = use_cases.of_predictions.key_usages
         self.files = use_cases.files
         self.retention = use_cases.retention
         self.webhooks = use_cases.webhooks

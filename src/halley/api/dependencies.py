@@ -16,6 +16,7 @@ from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.models.records import Version
 from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.key_usage import KeyUsages
 from halley.predictions.large import LargeBodies
 from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import Prediction
@@ -125,6 +126,7 @@ class PredictionUseCases:
     predictions: Predictions
     reruns: Reruns
     attendance: AbandonmentTracker
+    key_usages: KeyUsages
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
+from halley.predictions.key_usage import KeyUsages
 from halley.predictions.ports import Placement, SubmitLimits
 from halley.predictions.running_again import Reruns
 from halley.predictions.service import Admission, Predictions
@@ -82,6 +83,7 @@ def build_use_cases(base: Foundation, node: Node, predictions: Predictions) -> P
         predictions=predictions,
         reruns=Reruns(predictions=predictions, store=base.data.store, catalog=base.catalog),
         attendance=build_attendance(base, node, predictions),
+        key_usages=KeyUsages(base.data.store),
     )
 
 

@@ -95,8 +95,8 @@ class SearchStore(Protocol):
         """The tags of those of these predictions that have any, in the order in which they were given."""
         ...
 
-    async def newest_runs(self, account_id: str, model: str | None, limit: int) -> list[Run]:
-        """The newest predictions of the account, or of a model of it. Looks at MOST_LOOKED_AT at most."""
+    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> list[Run]:
+        """The newest predictions of the account, or of a model or a key of it. Looks at MOST_LOOKED_AT at most."""
         ...
 
     async def load(self, account_id: str, model: str | None) -> Load:

@@ -14,7 +14,14 @@ from halley.api.http.asgi import Variant
 from halley.api.http.capabilities import page_token
 from halley.api.presentation.statuses import OFFICIAL
 from halley.api.presentation.usual import UsualPredictions
-from halley.api.presentation.wire.accounts import AccountBody, KeyBody, KeyOptionsBody, NewKey
+from halley.api.presentation.wire.accounts import (
+    AccountBody,
+    CurrentKey,
+    KeyBody,
+    KeyOptionsBody,
+    KeyUsageBody,
+    NewKey,
+)
 from halley.api.presentation.wire.files import Checksums, FileBody, FileUrls
 from halley.api.presentation.wire.models import ModelBody, VersionBody
 from halley.api.presentation.wire.predictions import PredictionBody, Urls
@@ -26,6 +33,7 @@ from halley.errors import NotFound
 from halley.keys.records import Account, Key
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.key_usage import KeyUsage
 from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import OutputFile, OutputItem, Prediction
 from halley.predictions.status import Status
@@ -292,6 +300,19 @@ def key(found: Key, owner: Account) -> KeyBody:
 def new_key(found: Key, owner_username: str, token: str) -> NewKey:
     """A key just made, with its secret this once."""
     return NewKey(**_key_members(found, None) | {"username": owner_username}, token=token)
+
+
+def current_key(found: Key, owner: Account, usage: KeyUsage) -> CurrentKey:
+    """The caller's own key."""
+    shown = KeyUsageBody(
+        predictions=sum(usage.by_status.values()),
+        by_status={status.value: count for status, count in usage.by_status.items()},
+        run_seconds=round(usage.run_seconds, 3),
+        oldest_created_at=None if usage.oldest_created_at is None else rfc3339(usage.oldest_created_at),
+        newest_created_at=None if usage.newest_created_at is None else rfc3339(usage.newest_created_at),
+        is_more=usage.is_more,
+    )
+    return CurrentKey(**_key_members(found, owner), usage=shown)
 
 
 def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:

@@ -37,6 +37,13 @@ async def list_keys(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     return json_response(encode(KeyPage(next=None, previous=None, results=shown)))
 
 
+async def current_key(call: Call, parts: ApiContext) -> Response:
+    """The key of the request: what it may do, and what its newest predictions were."""
+    identity = call.identity
+    usage = await parts.key_usages.of_key(identity.account.id, identity.key.id)
+    return json_response(encode(present.current_key(identity.key, identity.account, usage)))
+
+
 async def create_key(call: Call, parts: ApiContext) -> Response:
     """Create a key; its token is in this answer only."""
     members = await read_small_object(call, parts)

@@ -3,7 +3,16 @@
 from typing import Final
 
 from halley.api.http.routing import Route
-from halley.api.presentation.wire.accounts import AccountBody, ChangeKey, CreateKey, Hardware, KeyBody, KeyPage, NewKey
+from halley.api.presentation.wire.accounts import (
+    AccountBody,
+    ChangeKey,
+    CreateKey,
+    CurrentKey,
+    Hardware,
+    KeyBody,
+    KeyPage,
+    NewKey,
+)
 from halley.api.resources import accounts
 from halley.keys.records import Scope
 
@@ -34,6 +43,15 @@ ROUTES: Final = (
         scope=Scope.ADMIN,
         response=KeyPage,
         summary="List all API keys",
+    ),
+    Route(
+        name="keys.current",
+        method="GET",
+        pattern="/keys/current",
+        handler=accounts.current_key,
+        scope=Scope.READ,
+        response=CurrentKey,
+        summary="Get the key of this request, and what it has been used for lately",
     ),
     Route(
         name="keys.create",

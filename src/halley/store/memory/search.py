@@ -42,8 +42,9 @@ class MemorySearch(MemoryPart):
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return {one: self.tables.tags[one] for one in prediction_ids if one in self.tables.tags}
 
-    async def newest_runs(self, account_id: str, model: str | None, limit: int) -> list[Run]:
-        rows = [row for row in self._newest(account_id) if model is None or fits_pattern(row.model, model)]
+    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> list[Run]:
+        wanted = PredictionFilter(model=model, key=key)
+        rows = [row for row in self._newest(account_id) if wanted.matches(row)]
         return [
             Run(
                 status=row.status,

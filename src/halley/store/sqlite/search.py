@@ -97,9 +97,10 @@ class SearchRows(SqlitePart):
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return await self._reads.elsewhere(read_tags, prediction_ids)
 
-    async def newest_runs(self, account_id: str, model: str | None, limit: int) -> list[Run]:
-        walk = _walk(account_id, PredictionFilter(model=model))
-        part = Part(limit=limit, most_rows=limit if model is None else MOST_LOOKED_AT)
+    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> list[Run]:
+        wanted = PredictionFilter(model=model, key=key)
+        walk = _walk(account_id, wanted)
+        part = Part(limit=limit, most_rows=MOST_LOOKED_AT if wanted else limit)
         rows = await self._reads.elsewhere(_first_rows, walk, _RUN, part)
         return [
             Run(

@@ -181,6 +181,15 @@ class SearchContract(StoreSuite):
         assert await store.newest_runs("anna", "demo/a", 10) == [oldest]
         assert await store.newest_runs("anna", None, 1) == [newest]
 
+    async def test_the_newest_runs_of_a_key(self, store: Store, maker: Maker) -> None:
+        for key_id in ("k1", "k2", None, "k1"):
+            await store.create(maker.new(key_id=key_id))
+        first, second = await store.newest_runs("anna", None, 10, key="k1")
+        assert first.created_at > second.created_at
+        assert await store.newest_runs("anna", None, 1, key="k1") == [first]
+        assert await store.newest_runs("anna", None, 10, key="k3") == []
+        assert await store.newest_runs("bert", None, 10, key="k1") == []
+
     async def test_failures_come_newest_first(self, store: Store, maker: Maker) -> None:
         rows = await self.filled(store, maker)
         failed = [row for row in rows if row.status is Status.FAILED]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from halley.api.presentation.wire.values import ListPage, Time
+from halley.api.presentation.wire.values import ListPage, StatusWord, Time
 from halley.keys import records as key_records
 
 
@@ -44,6 +44,26 @@ class NewKey(KeyBody, kw_only=True):
     """A new key. `token` is shown this once."""
 
     token: str
+
+
+class KeyUsageBody(msgspec.Struct, kw_only=True):
+    """What the newest predictions of a key were, at most 1,000; `is_more` if there may be older ones.
+
+    `run_seconds` is the time from start to end of those that have ended.
+    """
+
+    predictions: int
+    by_status: dict[StatusWord, int]
+    run_seconds: float
+    oldest_created_at: Time | None
+    newest_created_at: Time | None
+    is_more: bool
+
+
+class CurrentKey(KeyBody, kw_only=True):
+    """The key of the request, and what it has been used for lately."""
+
+    usage: KeyUsageBody
 
 
 class KeyPage(ListPage, kw_only=True):
