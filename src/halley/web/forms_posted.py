@@ -104,7 +104,7 @@ def _read_parts(form: PostedForm, body: bytes, options: dict[bytes, bytes]) -> N
         file.file_object.seek(0)
         one = PostedFile(
             name=_text(file.file_name),
-            content_type=_text(getattr(file, "content_type", None) or b"") or "application/octet-stream",
+            content_type=file.content_type or "application/octet-stream",
             data=file.file_object.read(),
         )
         form.files.setdefault(_text(file.field_name), []).append(one)

@@ -117,8 +117,8 @@ class Builder:
             help=field.help,
             required=field.required,
             deprecated=field.deprecated,
-            default=_default(field),
-            limits=_limits(field),
+            default=default_of(field),
+            limits=limits_of(field),
             errors=tuple(self._errors.get(spot, ())),
         )
         if isinstance(draft, AsJson) and field.kind != "json":
@@ -229,7 +229,7 @@ def _choices(field: Field, text: str) -> tuple[Choice, ...]:
     )
     if text and text not in {value for value, _ in pairs}:
         pairs.append((text, text))  # shown as it was sent; the fault says what is wrong with it
-    default = _default(field)
+    default = default_of(field)
     nothing = f"Default: {default}" if default else "Choose" if field.required else "Not set"
     return (
         Choice(value="", label=nothing, is_chosen=not text),
@@ -252,7 +252,8 @@ def _marked(base: Control, field: Field, draft: Draft, path: tuple[str, ...]) ->
     return _with(base, mark_name=names.name_of(names.EMPTY, path), mark_label=f"Send an empty {kind}")
 
 
-def _default(field: Field) -> str:
+def default_of(field: Field) -> str:
+    """The value that is used if nothing is filled in, as text; "" without one."""
     if field.default is None:
         return ""
     if field.kind == "boolean" and isinstance(field.default, bool):
@@ -264,7 +265,8 @@ def _default(field: Field) -> str:
     return field.default if isinstance(field.default, str) else json_text(field.default)
 
 
-def _limits(field: Field) -> str:
+def limits_of(field: Field) -> str:
+    """Which values are allowed, in words."""
     if field.kind in {"integer", "number"}:
         step = f"multiples of {_number(field.step)}" if field.step else ""
         return ", ".join(part for part in (_range(_number(field.minimum), _number(field.maximum)), step) if part)

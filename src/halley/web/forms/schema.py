@@ -145,7 +145,7 @@ class _Reader:
 
     def _choice(self, part: Any, depth: int) -> Field:
         field = self.field(part, "", False, depth)
-        return field if field.label else msgspec.structs.replace(field, label=_kind_label(field))
+        return field if field.label else msgspec.structs.replace(field, label=kind_label(field))
 
 
 def _plain_kind(rule: dict[str, Any], name: str) -> Kind:
@@ -191,10 +191,11 @@ def _words(name: str) -> str:
     return text[:1].upper() + text[1:] if text else name
 
 
-def _kind_label(field: Field) -> str:
+def kind_label(field: Field) -> str:
+    """The kind of a field in words."""
     names = {"string": "Text", "text": "Text", "json": "JSON", "datetime": "Date and time", "dict": "Entries"}
     if field.kind == "array" and field.item is not None:
-        return f"List of {_kind_label(field.item).lower()}"
+        return f"List of {kind_label(field.item).lower()}"
     return names.get(field.kind, field.kind.capitalize())
 
 

@@ -1,0 +1,48 @@
+"""The other pages of a model: API, examples, versions, runs and settings."""
+
+from halley.web.forms.controls import default_of, limits_of
+from halley.web.forms.schema import kind_label
+from halley.web.pages.opened import api_path, open_model
+from halley.web.visit import View, Visit
+
+
+async def api(visit: Visit) -> View:
+    """How to call it: its addresses, and a table of its inputs."""
+    opened = await open_model(visit, visit.query.get("version", ""))
+    base = visit.call.variant.base
+    schema = None if opened.version is None else opened.version["openapi_schema"]
+    rows = [(field, kind_label(field), limits_of(field), default_of(field)) for field in opened.form.fields]
+    return View(
+        "model_api.html",
+        {"model": opened.model, "openapi_schema": schema},
+        base=base,
+        rows=rows,
+        **opened.shown("/api"),
+    )
+
+
+async def examples(visit: Visit) -> View:
+    """The author's examples."""
+    opened = await open_model(visit)
+    listed = [{"title": one.title, "input": one.input} for one in opened.form.examples]
+    return View("model_examples.html", {"model": opened.model, "examples": listed}, **opened.shown("/examples"))
+
+
+async def versions(visit: Visit) -> View:
+    """Its versions, newest first."""
+    opened = await open_model(visit)
+    listed = await visit.get(f"{api_path(visit)}/versions", visit.query)
+    return View("model_versions.html", {"model": opened.model, "versions": listed}, **opened.shown("/versions"))
+
+
+async def runs(visit: Visit) -> View:
+    """The reader's predictions of it, newest first."""
+    opened = await open_model(visit)
+    listed = await visit.get("/v1/predictions", {**visit.query, "model": opened.name})
+    return View("model_runs.html", {"model": opened.model, "predictions": listed}, **opened.shown("/runs"))
+
+
+async def settings(visit: Visit) -> View:
+    """What the API says about it."""
+    opened = await open_model(visit)
+    return View("model_settings.html", {"model": opened.model}, **opened.shown("/settings"))

@@ -1,0 +1,163 @@
+"""A model's playground: a form made from its schema beside what it gives. It works without scripts.
+
+The form posts to its own path. Its buttons change the form, show the input as JSON, or run it; a run leads to the same
+page with `?prediction=ID`, which shows it. Nothing typed is lost if the input is refused.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from halley.strict_json import is_heavy
+from halley.web.forms.fields import Field, Form
+from halley.web.forms.posted import Fault, read_json
+from halley.web.forms.view import State, input_from, is_edit, state_of_input, state_of_post, switched, view_of
+from halley.web.forms_posted import PostedForm
+from halley.web.pages.earlier_files import earlier_files
+from halley.web.pages.opened import OpenedModel, open_model
+from halley.web.pages.uploads import with_uploads
+from halley.web.visit import ApiRefused, Redirect, View, Visit
+
+TEMPLATE: Final = "model_playground.html"
+FORM_BYTES: Final = 64 * 2**20  # with its files
+_LINK_CHARACTERS: Final = 6000  # of an input in a link; browsers and proxies cut longer ones
+_MISSING: Final = " is required"
+Faults = Sequence[Fault | tuple[str, str]]
+
+
+async def show(visit: Visit) -> View:
+    """The form, filled in from `input`, `example` or `prediction`; and the run that `prediction` names."""
+    query = visit.query
+    opened = await open_model(visit, query.get("version", ""))
+    prediction = await _prediction(visit, query.get("prediction", ""))
+    value, faults = _given(opened.form, query, prediction)
+    state = state_of_input(opened.form, value, is_json=query.get("view") == "json")
+    return await _page(visit, opened, state, faults, prediction=prediction)
+
+
+async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
+    """Run the input, or do what another button says."""
+    opened = await _opened(visit, posted.get("version"))
+    pairs, faults = await with_uploads(visit, posted)
+    state = state_of_post(opened.form, pairs)
+    if is_edit(pairs):
+        return await _page(visit, opened, state, faults)
+    value, wrong = input_from(opened.form, state)
+    if "switch" in posted.fields:
+        state, wrong = switched(opened.form, state)
+        return await _page(visit, opened, state, [*faults, *wrong])
+    if "share" in posted.fields and not wrong:
+        return _shared(opened, value)
+    if faults or wrong:
+        return await _page(visit, opened, state, [*faults, *wrong], status=422)
+    return await _run(visit, opened, state, value)
+
+
+async def _opened(visit: Visit, version_id: str) -> OpenedModel:
+    try:
+        return await open_model(visit, version_id)
+    except ApiRefused:  # that version was removed while the page was open
+        return await open_model(visit)
+
+
+async def _run(visit: Visit, opened: OpenedModel, state: State, value: dict[str, Any]) -> View | Redirect:
+    version = "" if opened.version is None else opened.version["id"]
+    answer = await visit.ask("POST", "/v1/predictions", body={"version": version or opened.name, "input": value})
+    said = answer.json()
+    if answer.is_ok:
+        older = None if opened.is_newest else version
+        return Redirect(_link(opened, prediction=said["id"], version=older))
+    faults = [_placed(one) for one in said.get("invalid_fields", ())]
+    return await _page(visit, opened, state, faults, status=answer.status, problem=said)
+
+
+def _placed(fault: dict[str, str]) -> tuple[str, str]:
+    """The place of a fault in the form, and its text. What is missing is reported at the object that lacks it."""
+    field, text = fault["field"], fault["description"]
+    if fault["type"] == "required" and text.endswith(_MISSING):
+        return f"{field}.{text.removesuffix(_MISSING)}", text
+    return field, text
+
+
+def _shared(opened: OpenedModel, value: dict[str, Any]) -> Redirect:
+    public = {name: member for name, member in value.items() if name not in secret_names(opened.form)}
+    text = msgspec.json.encode(public).decode()
+    if len(text) > _LINK_CHARACTERS:
+        return Redirect(opened.path, "This input is too long for a link: run it, and share the link of its run.")
+    left_out = " Secrets are not part of it." if len(public) < len(value) else ""
+    return Redirect(_link(opened, input=text), f"The address of this page is the link to this input.{left_out}")
+
+
+def _link(opened: OpenedModel, **members: str | None) -> str:
+    return f"{opened.path}?{urlencode({name: text for name, text in members.items() if text is not None})}"
+
+
+async def _page(
+    visit: Visit,
+    opened: OpenedModel,
+    state: State,
+    faults: Faults = (),
+    *,
+    prediction: dict[str, Any] | None = None,
+    status: int = 200,
+    problem: dict[str, Any] | None = None,
+) -> View:
+    view = view_of(opened.form, state, faults)
+    value, _ = input_from(opened.form, state)
+    data = {
+        "model": opened.model,
+        "version": None if opened.version is None else opened.version["id"],
+        "input": value,
+        "prediction": prediction,
+    }
+    if problem is not None or view.problems:
+        data["problem"] = problem
+        data["problems"] = [msgspec.to_builtins(one) for one in view.problems]
+    return View(
+        TEMPLATE,
+        data,
+        status=status,
+        view=view,
+        files=await earlier_files(visit, opened.form),
+        notice=None if problem is None or problem.get("invalid_fields") else problem,
+        **opened.shown(""),
+    )
+
+
+async def _prediction(visit: Visit, prediction_id: str) -> dict[str, Any] | None:
+    if not prediction_id:
+        return None
+    found: dict[str, Any] = await visit.get(f"/v1/predictions/{prediction_id}")
+    return found
+
+
+def _given(form: Form, query: dict[str, str], prediction: dict[str, Any] | None) -> tuple[dict[str, Any], Faults]:
+    """The input that the page's address names."""
+    text, example = query.get("input", ""), query.get("example", "")
+    if text:
+        try:
+            value = read_json(text)
+        except ValueError as error:
+            return {}, (Fault(path=(), text=str(error)),)
+        if not isinstance(value, dict):
+            return {}, (Fault(path=(), text="The input in the address of this page is not a JSON object."),)
+        return value, ()
+    if example.isascii() and example.isdecimal() and 0 < int(example[:4]) <= len(form.examples):
+        return form.examples[int(example[:4]) - 1].input, ()
+    if prediction is None or not isinstance(prediction.get("input"), dict):
+        return {}, ()
+    if is_heavy(msgspec.json.encode(prediction["input"])):
+        return {}, (Fault(path=(), text="The input of this prediction is too large for the form."),)
+    return prediction["input"], ()
+
+
+def secret_names(form: Form) -> frozenset[str]:
+    """Inputs that are or contain secrets."""
+    return frozenset(field.name for field in form.fields if _has_secret(field))
+
+
+def _has_secret(field: Field) -> bool:
+    below = (*field.members, *(() if field.item is None else (field.item,)))
+    return field.kind == "secret" or any(map(_has_secret, below))
