@@ -140,6 +140,7 @@ class QueueStandIn(TaskStandIn):
     """A stand-in for queues in the manner of fal.ai: the result has an address of its own, a cancel is a PUT."""
 
     APP = "/fal-ai/flux/dev"
+    left = "12.50"
 
     def token_of(self, request: Seen) -> str:
         return request.headers.get("authorization", "").removeprefix("Key ")
@@ -147,6 +148,8 @@ class QueueStandIn(TaskStandIn):
     def kind_of(self, request: Seen) -> tuple[str, str]:
         if request.method == "POST" and request.path == self.APP:
             return "create", ""
+        if request.path == "/balance":
+            return "list", ""
         run, _, last = request.path.partition("?")[0].removeprefix(f"{self.APP}/requests/").partition("/")
         return {"status": "poll", "cancel": "cancel", "": "content"}[last], run
 
@@ -160,6 +163,9 @@ class QueueStandIn(TaskStandIn):
 
     def content(self, handler: BaseHTTPRequestHandler, _: Seen, run: str) -> None:
         send(handler, 200, json.loads(self.contents[run]))
+
+    def list(self, handler: BaseHTTPRequestHandler, _: Seen, __: str) -> None:
+        send(handler, 200, {"data": {"left": self.left}})
 
     def cancel(self, handler: BaseHTTPRequestHandler, _: Seen, run: str) -> None:
         self.runs[run] = deque([{"status": "CANCELLED"}])

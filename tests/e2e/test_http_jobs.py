@@ -43,7 +43,8 @@ def front(services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
     for name, root in SERVICES.items():
         text = (EXAMPLES / f"{name}.toml").read_text()
         kept = [line for line in text.splitlines() if not line.startswith(("first_seconds", "longest_seconds"))]
-        (home / f"{name}.toml").write_text("\n".join(kept).replace("[poll]\n", f"[poll]\n{FAST}"))
+        balance = '\n[balance]\npath = "/balance"\nat = "/data/left"\nunit = "USD"\n' if name == "fal" else ""
+        (home / f"{name}.toml").write_text("\n".join(kept).replace("[poll]\n", f"[poll]\n{FAST}") + balance)
         config += (
             f'[providers.{name}]\nkind = "http-job"\nurl = "{services[name].url}{root}"\nfile = "{name}.toml"\n'
             'token_env = "TASKS_KEY"\n'
@@ -217,6 +218,16 @@ def test_a_queue_gives_its_result_at_another_address(
     row = task("fal/flux-dev", cancel=True, prompt="never")
     assert (row["status"], row["found"]) == ("canceled", [])
     assert paths_of(fal, "PUT") == [f"{fal.APP}/requests/task_2/cancel"]
+
+
+def test_the_balance_of_a_service_is_asked_for_when_somebody_looks(services: dict[str, Any], front: Halley) -> None:
+    for _ in range(400):
+        (row,) = [one for one in front.call("GET", "/v1/upstreams")[2]["results"] if one["name"] == "fal"]
+        if row["balance"] is not None:
+            break
+        time.sleep(0.05)
+    assert (row["balance"]["left"], row["balance"]["unit"]) == (12.5, "USD")
+    assert len([one for one in services["fal"].seen if one.path == "/balance"]) == 1
 
 
 def test_models_and_upstreams_are_shown(front: Halley) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from halley.api.dependencies import UpstreamViews
 from halley.api.presentation.wire.upstreams import (
     AddressBody,
+    Balance,
     Bucket,
     Latency,
     ProviderVerdict,
@@ -19,7 +20,7 @@ from halley.api.resources.upstreams import settlement_body
 from halley.app.upstreams import Upstreams
 from halley.clock import Clock, rfc3339
 from halley.dispatch.durations import Durations
-from halley.dispatch.upstreams import SubmitBucket
+from halley.dispatch.upstreams import SubmitBucket, UpstreamBalance
 from halley.models.records import Version
 from halley.models.validation import UNCHECKED
 from halley.predictions.queue import SubmitLedger
@@ -77,6 +78,7 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
                 submit_seconds=None if place.record is None else _latency(place.record.submits),
                 run_seconds=None if place.record is None else _latency(place.record.runs),
                 webhooks=report.webhooks,
+                balance=_balance(report.balance),
                 last_errors=[UpstreamError(at=rfc3339(fault.at), text=fault.text) for fault in report.faults],
             )
         )
@@ -88,6 +90,10 @@ def _bucket(known: SubmitBucket | None) -> Bucket | None:
         return None
     ends = None if known.reset_seconds is None else round(known.reset_seconds, 3)
     return Bucket(left=known.left, limit=known.limit, reset_seconds=ends, at_once=known.at_once)
+
+
+def _balance(known: UpstreamBalance | None) -> Balance | None:
+    return None if known is None else Balance(left=known.left, unit=known.unit, at=rfc3339(known.at))
 
 
 def _latency(durations: Durations) -> Latency | None:

@@ -64,6 +64,14 @@ WebhookState = Literal["arriving", "awaited", "refused"]
 """Whether webhooks of a service arrive: lately; not, or not yet; it refuses to send them to this server."""
 
 
+class UpstreamBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """What was left at the service at a time, in money or credit as it counts them."""
+
+    left: float
+    unit: str | None
+    at: datetime
+
+
 class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """The state of an upstream, as its provider knows it. No I/O was needed for it."""
 
@@ -75,6 +83,7 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str = ""  # why it can begin nothing now, although it may be reached
     addresses: Sequence[UpstreamAddress] = ()  # if each has slots of its own
     webhooks: WebhookState | None = None  # None: it is asked for none
+    balance: UpstreamBalance | None = None  # the newest that is known
     faults: Sequence[UpstreamFault] = ()  # the last few, newest first
 
 

@@ -201,6 +201,7 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("submits that it allows", _bucket(one.get("bucket"))),
         ("unknown outcomes", one.get("unknown")),
         ("times that it did not answer", one.get("opened")),
+        ("balance", _balance(one.get("balance"))),
         ("seconds of a submit", _latency(one.get("submit_seconds"))),
         ("seconds of a run", _latency(one.get("run_seconds"))),
         ("webhooks from it", one.get("webhooks")),
@@ -227,6 +228,12 @@ def _row(one: dict[str, Any]) -> list[str]:
         str(one.get("profile") or one.get("kind")),
         str(one.get("url")),
     ]
+
+
+def _balance(one: dict[str, Any] | None) -> str | None:
+    if one is None:
+        return None
+    return f"{one['left']:g} {one['unit'] or ''}".rstrip() + f" ({one['at']})"
 
 
 def _bucket(one: dict[str, Any] | None) -> str | None:

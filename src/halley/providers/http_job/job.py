@@ -87,6 +87,14 @@ class FindForm(msgspec.Struct, frozen=True, kw_only=True):
         return self.following is not None or bool(self.next)
 
 
+class BalanceForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The request for what is left at the service, and where the number stands in its answer."""
+
+    request: RequestForm
+    at: Places
+    unit: str | None
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file. `takes_files`: input files are sent as parts of a form, and must be on this machine."""
 
@@ -102,6 +110,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cancel: RequestForm | None
     content: ContentForm | None
     find: FindForm | None
+    balance: BalanceForm | None
     limits: LimitTable
     takes_files: bool
 

@@ -1,5 +1,6 @@
 """Runs predictions at a service that a job file describes: a `dispatch.upstreams.UpstreamProvider`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +18,16 @@ from halley.providers.http_job.api import JobApi
 from halley.providers.http_job.creates import JobCreates
 from halley.providers.http_job.faults import Unsendable
 from halley.providers.http_job.following import JobFollowing
-from halley.providers.http_job.job import Job, JobModel
+from halley.providers.http_job.job import BalanceForm, Job, JobModel
 from halley.providers.http_job.lookup import LostJobs
 from halley.providers.http_job.outputs import FinishedRun, JobOutputs
 from halley.providers.http_job.pace import CreatePace
+from halley.providers.http_job.pointers import first_of
 from halley.providers.http_job.requests import JobRequest, RequestForm
 from halley.providers.http_job.templates import Values
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
+from halley.providers.services.balance import BalanceReader
 from halley.providers.services.inputs import SentInputs
 from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.poller import Look
@@ -94,6 +97,12 @@ class JobProvider(ServiceProvider[JobRun]):
             look_seconds=rules.look_seconds,
         )
         self._outputs = JobOutputs(job, self._api, origin, clock)
+        self._balance = None
+        if job.balance is not None:
+            note = self._journal.note
+            self._balance = BalanceReader(
+                partial(self._ask_balance, job.balance), clock, unit=job.balance.unit, note=note
+            )
 
     async def submit(self, work: Work) -> str:
         model = self._model(work)  # it stays this one, also if its route is removed meanwhile
@@ -175,8 +184,14 @@ class JobProvider(ServiceProvider[JobRun]):
             unknown=self._journal.unknown,
             paused_seconds=self._submit_paused_seconds,
             bucket=self._pace.submits.bucket(),
+            balance=None if self._balance is None else self._balance.known(),
             faults=self._journal.faults,
         )
+
+    async def close(self) -> None:
+        if self._balance is not None:
+            await self._balance.close()
+        await super().close()
 
     @property
     def _submit_paused_seconds(self) -> float:
@@ -251,6 +266,12 @@ class JobProvider(ServiceProvider[JobRun]):
         if self._job.cancel is None or run is None:
             return _NO_CANCEL
         return await self._send(self._job.cancel, run.values)
+
+    async def _ask_balance(self, form: BalanceForm) -> object:
+        answer = await self._send(form.request, {})
+        if not 200 <= answer.status < 300:
+            raise FetchFailed(answer.fault)
+        return first_of(form.at, answer.value)
 
     async def _send(self, form: RequestForm, values: Values) -> Answer:
         """Send a request about one run.

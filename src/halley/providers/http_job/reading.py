@@ -10,7 +10,7 @@ import msgspec
 
 from halley.errors import Unusable
 from halley.providers.http_job.faults import JobFileError
-from halley.providers.http_job.job import ContentForm, FindForm, Job, JobModel
+from halley.providers.http_job.job import BalanceForm, ContentForm, FindForm, Job, JobModel
 from halley.providers.http_job.members import converted
 from halley.providers.http_job.places import answer_of, match_of, places_of, steps_of, verdict_of
 from halley.providers.http_job.requests import (
@@ -23,7 +23,15 @@ from halley.providers.http_job.requests import (
     templates_in,
 )
 from halley.providers.http_job.schemas import schema_of
-from halley.providers.http_job.tables import AuthTable, ContentTable, FindTable, JobFileTable, ModelTable, PollTable
+from halley.providers.http_job.tables import (
+    AuthTable,
+    BalanceTable,
+    ContentTable,
+    FindTable,
+    JobFileTable,
+    ModelTable,
+    PollTable,
+)
 from halley.providers.http_job.templates import Template
 from halley.providers.http_job.used_names import check_inputs, takes_files
 from halley.providers.services.rhythm import PollRules
@@ -85,6 +93,7 @@ def job_of(text: str, folder: Path) -> Job:
         cancel=None if table.cancel is None else request_form(table.cancel, "cancel", of_run),
         content=None if table.content is None else _content(table.content, of_run),
         find=None if table.find is None else _find(table.find, {**of_create, "cursor": ()}),
+        balance=None if table.balance is None else _balance(table.balance),
         limits=table.limits,
         takes_files=takes_files(create, models),
     )
@@ -175,6 +184,11 @@ def _find(table: FindTable, known: Known) -> FindForm:
         next=places_of(table.next, "find.next"),
         settle_seconds=table.settle_seconds,
     )
+
+
+def _balance(table: BalanceTable) -> BalanceForm:
+    request = request_form(table, "balance", {})
+    return BalanceForm(request=request, at=places_of(table.at, "balance.at"), unit=table.unit)
 
 
 def _names_us(template: Template) -> bool:

@@ -129,6 +129,13 @@ class FindTable(RequestTable, frozen=True, kw_only=True):
     settle_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] | None = None
 
 
+class BalanceTable(RequestTable, frozen=True, kw_only=True):
+    """The request that shows how much money or credit is left at the service."""
+
+    at: PlaceForm
+    unit: Annotated[str, msgspec.Meta(max_length=20)] | None = None  # such as USD
+
+
 class LimitTable(JobTable, frozen=True, kw_only=True):
     """What may be sent to the service and read from it."""
 
@@ -177,4 +184,5 @@ class JobFileTable(JobTable, frozen=True, kw_only=True):
     cancel: RequestTable | None = None
     content: ContentTable | None = None
     find: FindTable | None = None
+    balance: BalanceTable | None = None
     limits: LimitTable = LimitTable()

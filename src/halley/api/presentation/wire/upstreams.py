@@ -44,13 +44,21 @@ class AddressBody(msgspec.Struct, kw_only=True):
     slots: int
 
 
+class Balance(msgspec.Struct, kw_only=True):
+    """What was left at a service at a time, in money or credit as it counts them."""
+
+    left: float
+    unit: str | None
+    at: Time
+
+
 class UpstreamBody(msgspec.Struct, kw_only=True):
     """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
     It has opened `opened` times since the start, and stays open for `open_seconds`.
 
     `addresses` has those of a service whose addresses have slots of their own. `unknown` counts predictions of which it
     is not known whether they ran there, `submits` what was submitted in the last 24 hours; `max_submits_per_day` is
-    null if any number may be. `webhooks` is null if it is not asked to send any.
+    null if any number may be. `webhooks` is null if it is not asked to send any, `balance` if it is not known.
     """
 
     name: str
@@ -72,6 +80,7 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
     submit_seconds: Latency | None
     run_seconds: Latency | None
     webhooks: WebhookState | None
+    balance: Balance | None
     last_errors: list[UpstreamError]
 
 
