@@ -191,6 +191,6 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
 
 
 def not_followed(handle: str) -> Outcome:
-    """The outcome of a run that nobody follows here."""
+    """The outcome of a run that is not followed here."""
     text = f"This server follows no run {handle!r} of the service."
     return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
