@@ -15,6 +15,7 @@ from halley.api.http.asgi import Call, Header, Headers, Message, Response, Scope
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.origins import FORWARDED
 from halley.api.waiting.account_changes import AccountChanges
+from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, STREAM_KEY
 from halley.api.waiting.streams import begin_stream, open_stream
 from halley.errors import Forbidden, NotFound
 from halley.ids import is_id
@@ -23,6 +24,8 @@ from halley.keys.service import Identity, Keys
 
 _PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
 _JSON: Final = (b"content-type", b"application/json")
+EVENTS: Final = (b"accept", b"text/event-stream")
+_OF_CONNECTION: Final = frozenset({GONE_KEY, HOLD_KEY, STREAM_KEY})
 
 
 class Answer:
@@ -74,9 +77,12 @@ class InternalApi:
         """The API's answer to this identity. `call` is the request for which it is asked.
 
         `path` is one of the API's, such as `/v1/models`; a `body` that is not bytes is sent as JSON. A problem is an
-        answer like any other.
+        answer like any other. With the header `EVENTS`, a stream ends when the reader of `call` leaves.
         """
-        answer = await self._outcome(_scope(call, identity, method, path, query, body, headers), body)
+        scope = _scope(call, identity, method, path, query, body, headers)
+        if EVENTS in headers:
+            scope = _StreamScope(scope, call.scope)
+        answer = await self._outcome(scope, body)
         chunks = answer.chunks if answer.file is None else answer.file.chunks()
         if chunks is None or _is_stream(answer.headers):
             return Answer(answer.status, answer.headers, answer.body, chunks)
@@ -122,6 +128,29 @@ class InternalApi:
 
         exchange, answer = await self._api.begin(scope, receive)
         return self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
+
+
+class _StreamScope(dict[str, Any]):
+    """The scope of a stream that is passed on: it ends when the reader of the outer request leaves."""
+
+    def __init__(self, values: Scope, outer: Scope) -> None:
+        super().__init__(values)
+        self._outer = outer
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._outer if name in _OF_CONNECTION else super().__contains__(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in _OF_CONNECTION:
+            self._outer[name] = value
+        else:
+            super().__setitem__(name, value)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._outer.get(name, default) if name in _OF_CONNECTION else super().get(name, default)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        return self._outer.pop(name, *default) if name in _OF_CONNECTION else super().pop(name, *default)
 
 
 class _Verified(Credential):

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from halley.web.routes import home, live, models
+from halley.web.routes import following, home, live, models
 from halley.web.rows import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *home.ROWS,
     *models.ROWS,
     *live.ROWS,
+    *following.ROWS,
 )

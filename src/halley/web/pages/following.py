@@ -1,0 +1,55 @@
+"""Following one prediction: its events as they happen, and the region of a page that shows its output."""
+
+from typing import Final
+
+from halley.api.http.asgi import Header, Response
+from halley.api.internal import EVENTS
+from halley.errors import NotFound
+from halley.ids import is_id
+from halley.web.views.files import read_output_files
+from halley.web.views.result import FILES, Result, result_of
+from halley.web.views.run import read_run
+from halley.web.visit import View, Visit, checked
+
+_EXPOSED: Final[Header] = (b"x-halley-expose-aborted", b"1")
+_POSITION: Final = b"last-event-id"
+
+
+async def events(visit: Visit) -> Response | View:
+    """The stream of the API, passed on; its twin is a page of the events."""
+    path = f"{_path(visit.params[0])}/events"
+    query = {name: value for name, value in visit.query.items() if name in ("after", "limit")}
+    if visit.wants_json:
+        return View("result.html", await visit.get(path, query))
+    position = visit.call.header(_POSITION)
+    headers = [EVENTS, *([(_POSITION, position.encode("latin-1"))] if position else [])]
+    answer = checked(await visit.ask("GET", path, query=query, headers=headers))
+    return Response(status=answer.status, headers=answer.headers, body=answer.body, chunks=answer.chunks)
+
+
+async def output(visit: Visit) -> View:
+    """The region alone: scripts put it into the page that they are on."""
+    result, prediction = await load_result(visit, visit.params[0])
+    return View("result.html", prediction, result=result)
+
+
+async def load_result(visit: Visit, prediction_id: str) -> tuple[Result, dict[str, object]]:
+    """A prediction for the macros of `output.html`, and as the API shows it.
+
+    Raises:
+        ApiRefused: the reader may not see it, or it does not exist.
+    """
+    path = _path(prediction_id)
+    answer = checked(await visit.ask("GET", path, headers=(_EXPOSED,)))
+    run = read_run(answer.body)
+    if run.data_removed or not run.has_output:
+        return result_of(run, ()), answer.json()
+    query = {"limit": str(FILES)}
+    page = read_output_files(checked(await visit.ask("GET", f"{path}/files", query=query)).body)
+    return result_of(run, page.results, has_more_files=page.next is not None), answer.json()
+
+
+def _path(prediction_id: str) -> str:
+    if not is_id(prediction_id):
+        raise NotFound(f"There is no prediction {prediction_id[:64]!r}")
+    return f"/v1/predictions/{prediction_id}"

@@ -1,0 +1,58 @@
+"""An output as pages show it: text, JSON, or only files."""
+
+from typing import Any, Final
+
+import msgspec
+
+from halley.web.views.media import file_of_link
+from halley.web.views.texts import PART, Part, light, pretty
+
+_TRIED: Final = 13  # the longest escape of a character, and the bytes of one, are shorter
+
+
+class ShownOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """At most one of text and JSON; none of them if it is nothing, or files only."""
+
+    text: Part | None = None
+    json: Part | None = None
+    is_text: bool = False
+
+
+def shown_output(output: bytes | msgspec.Raw) -> ShownOutput:
+    """The part of an output that is not files, as far as a page shows it."""
+    raw = bytes(output)
+    if raw == b"null":
+        return ShownOutput()
+    value = light(raw)
+    if value is None:  # too large to be decoded
+        text = _beginning(raw)
+        return ShownOutput(json=pretty(raw)) if text is None else ShownOutput(text=text)
+    if _is_files_only(value):
+        return ShownOutput()
+    if isinstance(value, str):
+        return ShownOutput(text=_part(value))
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ShownOutput(text=_part("".join(value)))  # what a model streams
+    return ShownOutput(json=pretty(raw))
+
+
+def _is_files_only(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return bool(items) and all(isinstance(item, str) and file_of_link(item) is not None for item in items)
+
+
+def _part(text: str) -> Part:
+    return Part(text=text[:PART], size=len(text), count=max(1, -(-len(text) // PART)))
+
+
+def _beginning(raw: bytes) -> Part | None:
+    """The beginning of a large JSON string; None if it is no string."""
+    if not raw.startswith(b'"'):
+        return None
+    for left_out in range(_TRIED):
+        try:
+            text = msgspec.json.decode(raw[: PART - left_out] + b'"')
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # cut in the middle of a character or an escape
+        return Part(text=text, size=len(raw), count=-(-len(raw) // PART))
+    return None
