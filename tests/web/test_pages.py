@@ -1,5 +1,7 @@
 """Signing in, and the pages behind it."""
 
+import gzip
+
 import pytest
 
 from api.world import World
@@ -49,3 +51,73 @@ async def test_a_sign_in_ends_with_its_key_and_after_its_time(world: World, brow
     await world.keys.revoke(key.id)
     assert (await again.get("/ui")).status == 303
     assert (await again.get("/ui.json")).status == 401
+
+
+async def test_a_link_signs_in_once_and_soon(world: World) -> None:
+    code = world.sign_ins.make_code(world.token)
+    browser = Browser(world)
+    assert code.encode() in (await browser.get(f"/ui/sign-in?code={code}")).body
+    assert (await browser.post("/ui/sign-in", {"code": code}, token=None)).status == 303
+    assert (await browser.get("/ui")).status == 200
+    again = await Browser(world).post("/ui/sign-in", {"code": code}, token=None)
+    assert again.status == 401
+    late = world.sign_ins.make_code(world.token)
+    world.clock.advance(601)
+    assert (await Browser(world).post("/ui/sign-in", {"code": late}, token=None)).status == 401
+
+
+@pytest.mark.parametrize(
+    "there", ["https://evil.example", "//evil.example", "/\\evil.example", "/v1/models", "/ui\\..", ""]
+)
+async def test_signing_in_leads_to_our_pages_only(world: World, there: str) -> None:
+    reply = await Browser(world).post("/ui/sign-in", {"key": world.token, "next": there}, token=None)
+    assert reply.headers["location"] == "/ui"
+
+
+async def test_the_root_leads_browsers_on_and_tells_programs_where_things_are(world: World) -> None:
+    browser = await world.get("/", headers={"accept": "text/html,*/*;q=0.8"}, token=None)
+    assert (browser.status, browser.headers["location"]) == (303, "/ui")
+    program = await world.get("/", token=None)
+    assert program.json()["api"] == "http://localhost:1986/v1"
+
+
+async def test_refusals_are_shown_in_the_words_of_the_api(world: World, browser: Browser) -> None:
+    page = await browser.get("/ui/models?limit=many")
+    assert page.status == 422
+    assert b"must be an integer from 1 to 100" in page.body
+    twin = await browser.get("/ui/models.json?limit=many")
+    assert twin.json()["detail"] == (await world.get("/v1/models?limit=many")).json()["detail"]
+
+
+async def test_cookies_are_closed_to_scripts_and_other_sites(world: World) -> None:
+    reply = await Browser(world).post("/ui/sign-in", {"key": world.token}, token=None)
+    cookie = reply.headers["set-cookie"]
+    assert cookie.endswith("; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict")
+    secure = await world.request(
+        "POST",
+        "/ui/sign-in",
+        body=f"key={world.token}".encode(),
+        headers={"content-type": "application/x-www-form-urlencoded", "origin": "https://localhost:1986"},
+        scope_extra={"scheme": "https"},
+        token=None,
+    )
+    assert secure.headers["set-cookie"].startswith("__Host-halley_session=")
+    assert secure.headers["set-cookie"].endswith("; Secure")
+
+
+async def test_files_are_kept_for_ever_under_their_digest(world: World, browser: Browser) -> None:
+    path = world.dashboard.assets.path("app.css")
+    reply = await browser.get(path)
+    assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert (await browser.get("/ui/static/old/app.css")).headers["cache-control"] == "no-cache"
+    packed = await browser.get(path, accept_encoding="gzip")
+    assert gzip.decompress(packed.body) == reply.body
+    assert (await browser.get(f"/ui/static/{world.dashboard.assets.digest}/other.css")).status == 404
+
+
+async def test_pages_name_their_assets_and_allow_nothing_else(browser: Browser) -> None:
+    page = await browser.get("/ui")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert b"<script>" not in page.body
+    assert b" style=" not in page.body
+    assert b"onclick" not in page.body

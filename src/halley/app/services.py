@@ -84,6 +84,7 @@ class ApiParts:
     """The parts that answer requests."""
 
     api: Api
+    sign_ins: SignIns
     use_cases: UseCases
     store_check: StoreCheck
 
@@ -140,6 +141,10 @@ class Services:
     @property
     def keys(self) -> Keys:
         return self.use_cases.keys
+
+    @property
+    def sign_ins(self) -> SignIns:
+        return _present(self.answering, Role.API).sign_ins
 
     @property
     def attendance(self) -> AbandonmentTracker:
@@ -268,10 +273,11 @@ def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working:
         housekeeping_faults=base.signals.housekeeping_faults.texts,
     )
     local = LocalModels() if working is None else _local_models(base, working)
-    api = _api(base, use_cases, checks, local, large)
+    sign_ins = SignIns(store=store, keys=use_cases.keys, clock=base.clock, secret=base.data.secrets.key_pepper)
+    api, _ = api_with_pages(_context(base, use_cases, checks, local, large), sign_ins)
     base.signals.bus.subscribe(api.receive, Changed)
     base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
-    return ApiParts(api=api, use_cases=use_cases, store_check=store_check)
+    return ApiParts(api=api, sign_ins=sign_ins, use_cases=use_cases, store_check=store_check)
 
 
 def _maintaining(common: _Common, maintainer: Maintainer, answering: ApiParts | None) -> MaintainerParts:
@@ -348,9 +354,11 @@ def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
     return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
 
 
-def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: LocalModels, large: JsonProcess) -> Api:
+def _context(
+    base: Foundation, use_cases: UseCases, checks: HealthChecks, local: LocalModels, large: JsonProcess
+) -> ApiContext:
     data = base.data
-    context = ApiContext(
+    return ApiContext(
         settings=base.settings,
         use_cases=use_cases,
         content=Content(
@@ -366,9 +374,6 @@ def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: Loc
         clock=base.clock,
         new_id=base.new_id,
     )
-    sign_ins = SignIns(store=data.store, keys=use_cases.keys, clock=base.clock, secret=data.secrets.key_pepper)
-    api, _ = api_with_pages(context, sign_ins)
-    return api
 
 
 def _faults(base: Foundation, working: WorkerParts | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final
 
 import msgspec
@@ -181,5 +182,10 @@ async def _announce(parts: Services, start: Start, listening: socket.socket) -> 
             broken=catalog.broken,
             preparing=tuple(catalog.preparing),
             trust=None if start.tls is None else start.tls.trust,
+            sign_in_code=parts.sign_ins.make_code if _is_loopback(listening) else None,
         )
     )
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    return ip_address(str(listening.getsockname()[0])).is_loopback

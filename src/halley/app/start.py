@@ -25,6 +25,8 @@ class ServerStarted(msgspec.Struct, frozen=True, kw_only=True):
     broken: Mapping[str, str] = {}  # by model name: why it is not served
     preparing: tuple[str, ...] = ()  # models whose environments are being built
     trust: LocalTrust | None = None  # what clients need to know of a local certificate
+    # makes a code that signs a browser in with a key, once; None unless only this machine reaches the server
+    sign_in_code: Callable[[str], str] | None = None
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):

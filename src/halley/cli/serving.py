@@ -94,8 +94,8 @@ def serve(request: ServeRequest, environ: Mapping[str, str] | None = None) -> in
     screen = Screen()
 
     def announce(started: Started) -> None:
-        remember_or_say(screen, settings, started)
-        show_banner(screen, settings, started, hint=settings.demo)
+        token = remember_or_say(screen, settings, started)
+        show_banner(screen, settings, started, token=token, hint=settings.demo)
 
     options = ServeOptions(
         environ=environ,

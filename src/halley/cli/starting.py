@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -49,6 +49,8 @@ class Started(Protocol):
     def preparing(self) -> Sequence[str]: ...
     @property
     def trust(self) -> Trust | None: ...
+    @property
+    def sign_in_code(self) -> Callable[[str], str] | None: ...
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
@@ -135,8 +137,11 @@ def local_target(started: Started, token: str | None) -> ServerTarget:
     return ServerTarget(root=root, api=api, token=token, ca=None if started.trust is None else started.trust.ca)
 
 
-def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:
-    """Print the URLs and commands. A new key is printed here once, to a terminal only.
+def show_banner(
+    screen: Screen, settings: Settings, started: Started, *, token: str | None = None, hint: bool = True
+) -> None:
+    """Print the URLs and commands. A new key is printed here once, to a terminal only; so is a link that opens the
+    dashboard with the `token`.
 
     Call `remember_or_say` before: how commands reach this server depends on what is stored.
     """
@@ -146,6 +151,7 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")
     if others := reachable_urls(settings.server.host, started.url):
         screen.note(f"  Network     {'  '.join(others)}  (the server listens on all addresses of this machine)")
+    _show_dashboard(screen, started, token)
     if started.key and screen.err_is_terminal:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
     elif started.key:  # a program that reads the output would store it, for all readers of its logs
@@ -164,6 +170,15 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
         screen.note(f'  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp{here}')
         screen.note(f'        eval "$(halley env{here})"   # the official clients then talk to this server')
     screen.note("  Press Ctrl+C to stop.")
+
+
+def _show_dashboard(screen: Screen, started: Started, token: str | None) -> None:
+    if token is None or started.sign_in_code is None or not screen.err_is_terminal:
+        screen.note(f"  Dashboard   {started.url}/ui")
+        return
+    code = started.sign_in_code(token)
+    screen.note(f"  Dashboard   {started.url}/ui/sign-in?code={code}")
+    screen.note("              (this link signs in once, within 10 minutes)")
 
 
 def _option_for(url: str) -> str:

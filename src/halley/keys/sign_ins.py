@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from halley.clock import Clock
+from halley.errors import NotAuthenticated
 from halley.hmac_sha256 import HmacSha256
 from halley.keys.ports import SignInStore
 from halley.keys.records import SignIn
@@ -21,6 +22,7 @@ IDLE: Final = timedelta(hours=12)  # after the last request
 LONGEST: Final = timedelta(days=7)
 _STEP: Final = timedelta(minutes=10)  # so seldom is the end written anew
 _TOKEN_BYTES: Final = 32
+CODE_SECONDS: Final = 600.0
 
 
 class SignIns:
@@ -41,6 +43,7 @@ class SignIns:
         self._cookies = HmacSha256(hmac.digest(secret, b"sign-in cookies", "sha256"))
         self._forms = HmacSha256(hmac.digest(secret, b"sign-in forms", "sha256"))
         self._random_bytes = random_bytes
+        self._codes: dict[bytes, tuple[str, float]] = {}  # by digest: the key, and until when by the monotonic clock
 
     async def begin(self, key: str) -> tuple[str, Identity]:
         """Sign in with a key; returns the cookie, which is not kept here.
@@ -58,6 +61,25 @@ class SignIns:
         sign_in = SignIn(digest=self._digest(cookie), key_id=identity.key.id, created_at=now, ends_at=now + IDLE)
         await self._store.put_sign_in(sign_in)
         return cookie
+
+    def make_code(self, key: str) -> str:
+        """A code that signs in with this key, once and soon; it is kept in memory only."""
+        code = _text(self._random_bytes(_TOKEN_BYTES))
+        now = self._clock.monotonic()
+        self._codes = {one: kept for one, kept in self._codes.items() if kept[1] > now}
+        self._codes[self._digest(code)] = (key, now + CODE_SECONDS)
+        return code
+
+    async def begin_by_code(self, code: str) -> tuple[str, Identity]:
+        """Sign in with a code, which is used up.
+
+        Raises:
+            NotAuthenticated: it is unknown, used, or too old, or its key is not valid any more.
+        """
+        key, until = self._codes.pop(self._digest(code), ("", 0.0))
+        if until <= self._clock.monotonic():
+            raise NotAuthenticated("This link was used already, or is older than 10 minutes. Sign in with a key.")
+        return await self.begin(key)
 
     async def identity(self, cookie: str) -> Identity | None:
         """Who has this cookie; None if it is unknown, or has ended, or its key is not valid any more."""

@@ -132,7 +132,7 @@ class Dashboard:
                     self.guard.check_origin(call)
                 return await row.serve(call)
 
-            return await self._answered(call, serve, wants_json=False)
+            return await self._answered(call, serve, wants_json="text/html" not in call.joined(b"accept"))
 
         return handle
 

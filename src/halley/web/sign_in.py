@@ -29,15 +29,17 @@ class SignInPages:
         )
 
     async def show(self, call: Call) -> Response:
-        """The form."""
-        return self._form(call, call.query().get("next", ""))
+        """The form; with a code of a one-time link only a button, which a script presses."""
+        query = call.query()
+        return self._form(call, query.get("next", ""), code=query.get("code", ""))
 
     async def sign_in(self, call: Call) -> Response:
         """Check the key, and set the cookie."""
         form = await read_form(call, self._dashboard.bodies.hold(""), _FORM_BYTES)
         there = form.get("next")
         try:
-            cookie, _ = await self._dashboard.sign_ins.begin(form.get("key").strip())
+            sign_ins, code = self._dashboard.sign_ins, form.get("code")
+            cookie, _ = await (sign_ins.begin_by_code(code) if code else sign_ins.begin(form.get("key").strip()))
         except NotAuthenticated as error:
             return self._form(call, there, fault=str(error), status=401)
         is_https = self._dashboard.guard.is_https(call)
@@ -53,8 +55,8 @@ class SignInPages:
         is_https = self._dashboard.guard.is_https(visit.call)
         return self._dashboard.redirect(visit.url("/ui/sign-in"), [set_session("", is_https=is_https, seconds=0)])
 
-    def _form(self, call: Call, there: str, *, fault: str = "", status: int = 200) -> Response:
-        values = {"next": local_path(there), "fault": fault, "title": "Sign in"}
+    def _form(self, call: Call, there: str, *, code: str = "", fault: str = "", status: int = 200) -> Response:
+        values = {"next": local_path(there), "code": code, "fault": fault, "title": "Sign in"}
         return self._dashboard.render(call, "sign_in.html", values, status=status)
 
 

@@ -79,7 +79,7 @@ def _announce(screen: Screen, settings: Settings, started: Started, picture: Pat
     from halley.cli.starting import local_target, remember_or_say, show_banner
 
     token = remember_or_say(screen, settings, started)
-    show_banner(screen, settings, started)
+    show_banner(screen, settings, started, token=token)
     threading.Thread(
         target=_first_prediction,
         args=(screen, local_target(started, token), picture),

@@ -99,6 +99,9 @@ addEventListener("keydown", (event) => {
   const filter = document.querySelector("[data-filter], .filters input, input[type=search]");
   if (filter) { event.preventDefault(); filter.focus(); }
 });
+// a one-time link signs in by itself
+const atOnce = document.querySelector("form[data-send-at-once]");
+if (atOnce) { history.replaceState(null, "", location.pathname); atOnce.requestSubmit(); }
 // a form is sent once
 addEventListener("submit", (event) => {
   if (event.defaultPrevented || event.target.method !== "post") return;
