@@ -38,6 +38,7 @@ Widget = Literal[
     "union",
     "json",
 ]
+_SHORT: Final = 24  # characters of a default that is shown beside the label
 Errors = Mapping[str, Sequence[str]]
 
 
@@ -71,6 +72,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     add_name: str = ""
     remove_name: str = ""
     choose_name: str = ""
+    is_choice: bool = False
     mark_name: str = ""  # a checkbox: send null, or an empty value
     mark_label: str = ""
     limits: str = ""  # the range and so on, in words
@@ -78,9 +80,26 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
 
     @property
+    def is_item(self) -> bool:
+        """Whether it is one of a list, or a choice of a union, whose own label is enough for the eye."""
+        return self.is_choice or bool(self.remove_name)
+
+    @property
+    def limit_words(self) -> str:
+        """Limits and a short default, beside the label. The other defaults are placeholders."""
+        is_shown = self.default and self.widget != "select" and len(self.default) <= _SHORT
+        return ", ".join(part for part in (self.limits, f"default {self.default}" if is_shown else "") if part)
+
+    @property
+    def hint_words(self) -> str:
+        """The text below the label. A control that has no label has its limits there."""
+        is_group = self.widget in {"list", "entries", "group", "union"}
+        return " ".join(part for part in (self.help, self.limits if is_group else "") if part)
+
+    @property
     def described_by(self) -> str:
         """The ids of the texts that describe it."""
-        parts = [("-hint", self.help or self.limits or self.default), ("-error", self.errors)]
+        parts = [("-hint", self.hint_words), ("-error", self.errors)]
         return " ".join(f"{self.id}{end}" for end, there in parts if there)
 
     def all(self) -> "list[Control]":
@@ -194,7 +213,7 @@ class Builder:
             widget="union",
             id=f"{base.id}-choice",
             options=options,
-            children=(_with(child, errors=()),),
+            children=(_with(child, errors=(), is_choice=True),),
             choice_name=names.name_of(names.CHOICE, path),
             choose_name=names.name_of(names.CHOOSE, path),
         )
@@ -254,7 +273,7 @@ def _marked(base: Control, field: Field, draft: Draft, path: tuple[str, ...]) ->
 
 def default_of(field: Field) -> str:
     """The value that is used if nothing is filled in, as text; "" without one."""
-    if field.default is None:
+    if field.default is None or field.default in ("", [], {}):
         return ""
     if field.kind == "boolean" and isinstance(field.default, bool):
         return "Yes" if field.default else "No"

@@ -195,7 +195,8 @@ def kind_label(field: Field) -> str:
     """The kind of a field in words."""
     names = {"string": "Text", "text": "Text", "json": "JSON", "datetime": "Date and time", "dict": "Entries"}
     if field.kind == "array" and field.item is not None:
-        return f"List of {kind_label(field.item).lower()}"
+        word = kind_label(field.item)
+        return f"List of {word}" if field.item.kind in {"json", "dict", "array"} else f"List of {word.lower()}s"
     return names.get(field.kind, field.kind.capitalize())
 
 

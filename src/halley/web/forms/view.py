@@ -183,7 +183,7 @@ def _sections(form: Form, controls: dict[str, Control], state: State) -> tuple[S
         listed = tuple(controls[name] for name in members)
         found.append(Section(title=group.title, controls=listed, is_open=is_open, is_group=True))
     rest = [name for name in shown if name not in placed]
-    title = f"{len(rest)} more" if placed else "Inputs"
+    title = f"{len(rest)} more input{'' if len(rest) == 1 else 's'}"
     listed = tuple(controls[name] for name in rest)
     found.append(Section(title=title, controls=listed, is_open=any(name in busy for name in rest)))
     return tuple(section for section in found if section.controls)
