@@ -1,25 +1,17 @@
 """The files of an output by key, pictures that carry their input, and the history of a prediction."""
 
-import io
-
 import msgspec
-from PIL import Image
 
 from api.world import World
 from halley.assets.embedding import PICTURE_BYTES, extract
-
-
-def picture() -> bytes:
-    made = io.BytesIO()
-    Image.new("RGB", (5, 4), "teal").save(made, "PNG")
-    return made.getvalue()
+from pictures import png
 
 
 async def ran(world: World, *, count: int = 1, kind: str = "image/png", data: bytes = b"") -> str:
     """A prediction with so many files; its id."""
     made = await world.create("acme/free")
     await world.start(made["id"])
-    files = [await world.keep(made["id"], index, f"out {index}.png", data or picture(), kind) for index in range(count)]
+    files = [await world.keep(made["id"], index, f"out {index}.png", data or png(), kind) for index in range(count)]
     await world.output(made["id"], [file.ref for file in files], files=tuple(files))
     await world.finish(made["id"])
     return str(made["id"])
@@ -33,9 +25,9 @@ async def test_the_files_are_listed_in_pages(world: World) -> None:
     assert set(shown) == {
         "index", "name", "content_type", "size", "checksums", "url", "url_expires_at", "kept_until",
     }  # fmt: skip
-    assert (shown["name"], shown["content_type"], shown["size"]) == ("out 0.png", "image/png", len(picture()))
+    assert (shown["name"], shown["content_type"], shown["size"]) == ("out 0.png", "image/png", len(png()))
     link = shown["url"].removeprefix("http://localhost:1986")
-    assert (await world.get(link, token=None)).body == picture()
+    assert (await world.get(link, token=None)).body == png()
     second = (await world.get(first["next"].removeprefix("http://localhost:1986"))).json()
     assert [one["index"] for one in second["results"]] == [3, 4]
     assert second["next"] is None
@@ -45,7 +37,7 @@ async def test_the_files_are_listed_in_pages(world: World) -> None:
 async def test_a_file_is_given_to_its_account_only(world: World) -> None:
     made = await ran(world)
     own = await world.get(f"/v1/predictions/{made}/files/0")
-    assert (own.status, own.body, own.headers["cache-control"]) == (200, picture(), "private, no-cache")
+    assert (own.status, own.body, own.headers["cache-control"]) == (200, png(), "private, no-cache")
     part = await world.get(f"/v1/predictions/{made}/files/0", headers={"range": "bytes=1-3"})
     assert (part.status, part.body) == (206, b"PNG")
     for path in (f"/v1/predictions/{made}/files", f"/v1/predictions/{made}/files/0"):

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from api.world import Reply, World
 
+Form = dict[str, str] | list[tuple[str, str]]
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -31,13 +32,13 @@ class Browser:
     async def get(self, path: str, **headers: str) -> Reply:
         return await self._ask("GET", path, headers=headers)
 
-    async def post(
-        self, path: str, form: dict[str, str] | None = None, *, token: str | None = "", **headers: str
-    ) -> Reply:
-        """Post a form. `token`: its form token; "" is the right one, None is none."""
-        fields = dict(form or {})
+    async def post(self, path: str, form: Form | None = None, *, token: str | None = "", **headers: str) -> Reply:
+        """Post a form; pairs if a name occurs more than once. `token`: its form token; "" is the right one, None is
+        none.
+        """
+        fields = list(form.items() if isinstance(form, dict) else form or ())
         if token is not None:
-            fields["csrf"] = token or self.form_token
+            fields.append(("csrf", token or self.form_token))
         sent = {"origin": self.origin, "sec_fetch_site": "same-origin", "content_type": FORM, **headers}
         return await self._ask("POST", path, body=urlencode(fields).encode(), headers=sent)
 

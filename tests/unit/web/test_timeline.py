@@ -49,15 +49,15 @@ def test_unreadable_times_have_no_distance() -> None:
 
 
 def test_phases_of_each_state() -> None:
-    waiting = phases(run(status="starting"), at(3))
-    assert [(one.name, one.duration, one.is_open) for one in waiting] == [("waited", "3.0 s", True)]
-    running = phases(run(status="processing", started_at=at(1)), at(3))
-    assert [(one.name, one.duration, one.is_open) for one in running] == [
-        ("waited", "1.0 s", False), ("ran", "2.0 s", True),
+    waiting = phases(run(status="starting"))
+    assert [(one.name, one.began_at, one.duration, one.is_open) for one in waiting] == [("waited", T0, "", True)]
+    running = phases(run(status="processing", started_at=at(1)))
+    assert [(one.name, one.began_at, one.duration, one.is_open) for one in running] == [
+        ("waited", T0, "1.0 s", False), ("ran", at(1), "", True),
     ]  # fmt: skip
-    ended = phases(run(started_at=at(1), completed_at=at(1.5)), at(40))
+    ended = phases(run(started_at=at(1), completed_at=at(1.5)))
     assert [(one.duration, one.is_open) for one in ended] == [("1.0 s", False), ("0.50 s", False)]
-    aborted = phases(run(status="aborted", completed_at=at(9)), at(40))
+    aborted = phases(run(status="aborted", completed_at=at(9)))
     assert [(one.name, one.seconds, one.is_open) for one in aborted] == [("waited", 9.0, False)]
 
 

@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from halley.web.routes import following, home, live, models
+from halley.web.routes import detail, following, home, live, models
 from halley.web.rows import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *home.ROWS,
     *models.ROWS,
+    *detail.ROWS,
     *live.ROWS,
     *following.ROWS,
 )

@@ -43,9 +43,10 @@ read_event_page: Final = msgspec.json.Decoder(EventPage).decode
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a prediction's life. `seconds` is None if it cannot be measured; it has not ended if `is_open`."""
+    """A part of a prediction's life. One that `is_open` has not ended, and has no duration yet."""
 
     name: str
+    began_at: str
     seconds: float | None
     is_open: bool = False
 
@@ -85,18 +86,19 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     is_continued: bool
 
 
-def phases(run: Run, now: str) -> list[Phase]:
+def phases(run: Run) -> list[Phase]:
     """Waiting and running, as far as it has come."""
-    until = run.completed_at or now
+    until = run.started_at or run.completed_at
     waited = Phase(
         name="waited",
-        seconds=seconds_between(run.created_at, run.started_at or until),
-        is_open=run.started_at is None and not run.has_ended,
+        began_at=run.created_at,
+        seconds=seconds_between(run.created_at, until),
+        is_open=until is None and not run.has_ended,
     )
     if run.started_at is None:
         return [waited]
-    ran = Phase(name="ran", seconds=seconds_between(run.started_at, until), is_open=not run.has_ended)
-    return [waited, ran]
+    seconds = seconds_between(run.started_at, run.completed_at)
+    return [waited, Phase(name="ran", began_at=run.started_at, seconds=seconds, is_open=not run.has_ended)]
 
 
 def steps(created_at: str, events: Iterable[LoggedEvent]) -> list[Step]:

@@ -1,0 +1,17 @@
+"""Rows: one prediction, and pages that put several beside each other."""
+
+from typing import Final
+
+from halley.web.pages import comparing, prediction
+from halley.web.rows import Action, Page, Row
+
+_ONE: Final = "/ui/predictions/{prediction_id}"
+
+ROWS: Final[tuple[Row, ...]] = (
+    Page(name="ui.prediction", pattern=_ONE, show=prediction.show),
+    Page(name="ui.prediction.log", pattern=f"{_ONE}/log", show=prediction.log),
+    Page(name="ui.prediction.with_input", pattern=f"{_ONE}/with-input/{{file_index}}", show=prediction.with_input),
+    Action(name="ui.prediction.cancel", pattern=f"{_ONE}/cancel", act=prediction.cancel),
+    Action(name="ui.prediction.delete_data", pattern=f"{_ONE}/delete-data", act=prediction.delete_data),
+    Page(name="ui.compare", pattern="/ui/compare", show=comparing.show),
+)
