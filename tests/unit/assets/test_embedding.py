@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from PIL import Image, ImageChops
 
-from halley.assets.embedding import NOTE_BYTES, CannotCarry, Note, NoteTooLarge, embed, extract
+from halley.assets.embedding import NOTE_BYTES, CannotCarry, InputNote, NoteTooLarge, embed, extract
 
 INPUT = {"prompt": 'a </script> & "lake" 🌊 \u202e &lt;', "seed": 7, "nested": {"__proto__": [1, None]}}
-NOTE = Note(model="demo/paint", version="1" * 64, prediction="p" * 26, input=msgspec.Raw(msgspec.json.encode(INPUT)))
+NOTE = InputNote(
+    model="demo/paint", version="1" * 64, prediction="p" * 26, input=msgspec.Raw(msgspec.json.encode(INPUT))
+)
 KINDS = {"image/png": "PNG", "image/webp": "WEBP", "image/jpeg": "JPEG"}
 
 
@@ -58,7 +60,7 @@ def test_an_animation_keeps_its_frames() -> None:
 
 
 def test_a_second_note_in_a_png_comes_first_and_others_refuse() -> None:
-    other = Note(model="a/b", input=msgspec.Raw(b"{}"))
+    other = InputNote(model="a/b", input=msgspec.Raw(b"{}"))
     twice = extract(embed(embed(picture("image/png"), "image/png", other), "image/png", NOTE))
     assert twice is not None
     assert twice.model == NOTE.model
@@ -74,10 +76,10 @@ def test_what_is_no_picture_or_too_large_is_refused() -> None:
                 embed(broken, kind, NOTE)
     with pytest.raises(CannotCarry):
         embed(b"GIF89a", "image/gif", NOTE)
-    large = Note(model="a/b", input=msgspec.Raw(b'{"a":"%b"}' % (b"x" * NOTE_BYTES)))
+    large = InputNote(model="a/b", input=msgspec.Raw(b'{"a":"%b"}' % (b"x" * NOTE_BYTES)))
     with pytest.raises(NoteTooLarge):
         embed(picture("image/png"), "image/png", large)
-    medium = Note(model="a/b", input=msgspec.Raw(b'{"a":"%b"}' % (b"x" * 70_000)))
+    medium = InputNote(model="a/b", input=msgspec.Raw(b'{"a":"%b"}' % (b"x" * 70_000)))
     assert extract(embed(picture("image/webp"), "image/webp", medium)) == medium
     with pytest.raises(NoteTooLarge):
         embed(picture("image/jpeg"), "image/jpeg", medium)
@@ -105,7 +107,7 @@ def test_damaged_pictures_never_fail() -> None:
                 if torn:
                     torn[rng.randrange(len(torn))] = rng.randrange(256)
             found = extract(bytes(torn))
-            assert found is None or isinstance(found, Note)
+            assert found is None or isinstance(found, InputNote)
 
 
 def test_a_file_of_many_tiny_chunks_is_given_up() -> None:

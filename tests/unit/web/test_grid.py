@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from halley.web.views.grid import Axis, GridInvalid, plan, read_input, read_values, table
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 
 
-def run(number: int, model: str = "a/b", **values: Any) -> Run:
+def run(number: int, model: str = "a/b", **values: Any) -> ShownRun:
     raw = msgspec.Raw(msgspec.json.encode(values))
     at = "2026-01-01T00:00:00Z"
-    return Run(id=f"p{number}", model=model, version="1", status="starting", created_at=at, input=raw)
+    return ShownRun(id=f"p{number}", model=model, version="1", status="starting", created_at=at, input=raw)
 
 
 def test_values_are_read_by_the_type_of_the_input() -> None:

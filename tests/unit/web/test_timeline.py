@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from halley.web.views.durations import in_words, seconds_between, size_in_words
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 from halley.web.views.timeline import LoggedEvent, attempts, links, phases, steps
 
 T0 = "2026-03-12T11:27:18.000000Z"
@@ -16,8 +16,8 @@ def at(seconds: float) -> str:
     return f"2026-03-12T11:27:{18 + seconds:09.6f}Z"
 
 
-def run(**more: Any) -> Run:
-    return Run(**({"id": "p", "model": "a/b", "version": "1", "status": "succeeded", "created_at": T0} | more))
+def run(**more: Any) -> ShownRun:
+    return ShownRun(**({"id": "p", "model": "a/b", "version": "1", "status": "succeeded", "created_at": T0} | more))
 
 
 def event(name: str, seconds: float, data: object = None, *, attempt: int = 1, seq: int = 1) -> LoggedEvent:

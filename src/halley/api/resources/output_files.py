@@ -14,7 +14,7 @@ from halley.api.presentation.wire.files import Checksums, OutputFileBody
 from halley.api.resources.delivery import GONE, file_answer
 from halley.api.resources.predictions import path_id
 from halley.assets.content import plan
-from halley.assets.embedding import PICTURE_BYTES, CannotCarry, Note, NoteTooLarge, embed
+from halley.assets.embedding import PICTURE_BYTES, CannotCarry, InputNote, NoteTooLarge, embed
 from halley.clock import rfc3339
 from halley.errors import NotFound, TooLarge
 from halley.predictions.records import OutputFile, Prediction
@@ -60,7 +60,7 @@ async def _embedded(row: Prediction, file: OutputFile, parts: ApiContext) -> byt
     if file.size_bytes > PICTURE_BYTES:
         raise TooLarge(f"The picture is larger than {PICTURE_BYTES} bytes, the most that gets an input embedded.")
     whole = await parts.predictions.get(row.id, row.account_id)
-    note = Note(model=row.model, version=row.version, prediction=row.id, input=msgspec.Raw(whole.input))
+    note = InputNote(model=row.model, version=row.version, prediction=row.id, input=msgspec.Raw(whole.input))
     async with aclosing(parts.blobs.open(file.sha256)) as chunks:
         data = b"".join([chunk async for chunk in chunks])
     try:

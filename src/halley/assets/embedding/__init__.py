@@ -7,9 +7,18 @@ is decompressed, no XML is parsed, and the number of steps is limited.
 from typing import Final, Protocol
 
 from halley.assets.embedding import jpeg, png, webp
-from halley.assets.embedding.note import NOTE_BYTES, Note, NoteTooLarge, decode_note, encode_note
+from halley.assets.embedding.note import NOTE_BYTES, InputNote, NoteTooLarge, decode_note, encode_note
 
-__all__ = ["NOTE_BYTES", "PICTURE_BYTES", "PICTURE_TYPES", "CannotCarry", "Note", "NoteTooLarge", "embed", "extract"]
+__all__ = [
+    "NOTE_BYTES",
+    "PICTURE_BYTES",
+    "PICTURE_TYPES",
+    "CannotCarry",
+    "InputNote",
+    "NoteTooLarge",
+    "embed",
+    "extract",
+]
 
 
 class _Kind(Protocol):
@@ -30,7 +39,7 @@ class CannotCarry(ValueError):
     """These bytes are no picture that can carry a note; the message says why."""
 
 
-def embed(picture: bytes, content_type: str, note: Note) -> bytes:
+def embed(picture: bytes, content_type: str, note: InputNote) -> bytes:
     """The picture with the note in its metadata.
 
     Raises:
@@ -47,7 +56,7 @@ def embed(picture: bytes, content_type: str, note: Note) -> bytes:
     return made
 
 
-def extract(picture: bytes) -> Note | None:
+def extract(picture: bytes) -> InputNote | None:
     """The note in a picture; None if there is none that can be read."""
     for kind in PICTURE_TYPES.values():
         if kind.is_kind(picture):

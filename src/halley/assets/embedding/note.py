@@ -14,7 +14,7 @@ class NoteTooLarge(ValueError):
     """The input is too large to be carried by a picture."""
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
+class InputNote(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a prediction as it was sent. `halley` is the number of this form."""
 
     halley: int = _FORM
@@ -24,16 +24,16 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     input: msgspec.Raw  # a JSON object
 
 
-class _Read(Note, frozen=True, kw_only=True):
+class _Read(InputNote, frozen=True, kw_only=True):
     input: dict[str, Any]  # type: ignore[assignment]  # decoded, to be sure that it is an object
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Note).decode
+_decode: Final = msgspec.json.Decoder(InputNote).decode
 _check: Final = msgspec.json.Decoder(_Read).decode
 
 
-def encode_note(note: Note) -> bytes:
+def encode_note(note: InputNote) -> bytes:
     """The note as JSON.
 
     Raises:
@@ -45,7 +45,7 @@ def encode_note(note: Note) -> bytes:
     return text
 
 
-def decode_note(text: bytes) -> Note | None:
+def decode_note(text: bytes) -> InputNote | None:
     """The note in a JSON text of unknown origin; None if it is none of this form."""
     if len(text) > NOTE_BYTES or is_deeper(text, DEPTH):
         return None

@@ -9,7 +9,7 @@ from halley.web.pages.prediction import EXPOSED
 from halley.web.views.differences import compare
 from halley.web.views.media import files_in
 from halley.web.views.outputs import shown_output
-from halley.web.views.run import Run, read_run, read_run_page
+from halley.web.views.run import ShownRun, read_run, read_run_page
 from halley.web.views.times import times
 from halley.web.visit import View, Visit, checked
 
@@ -46,7 +46,7 @@ async def _form(visit: Visit, first: str, second: str) -> View:
     return View("compare_form.html", data, candidates=others)
 
 
-def _side(run: Run) -> dict[str, Any]:
+def _side(run: ShownRun) -> dict[str, Any]:
     return {
         "run": run,
         "files": files_in(run.output, limit=_FILES),

@@ -20,7 +20,7 @@ from halley.web.views.inputs import shown_input
 from halley.web.views.outputs import shown_output
 from halley.web.views.related import read_related
 from halley.web.views.request_again import request_again
-from halley.web.views.run import Run, read_run
+from halley.web.views.run import ShownRun, read_run
 from halley.web.views.texts import light, part_of, plain_log, pretty
 from halley.web.views.timeline import attempts, phases, read_event_page, steps
 from halley.web.visit import Redirect, View, Visit, checked
@@ -127,21 +127,21 @@ def path_of(visit: Visit) -> str:
 # the tabs
 
 
-async def _output(visit: Visit, run: Run, _: Answer) -> Tab:
+async def _output(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     files = await _asked_files(visit, run, after=0, limit=_FILES)
     return Tab(data={}, more={"files": files, "output": shown_output(run.output)})
 
 
-async def _input(_visit: Visit, run: Run, _: Answer) -> Tab:
+async def _input(_visit: Visit, run: ShownRun, _: Answer) -> Tab:
     return Tab(data={}, more={"input": shown_input(run.input)})
 
 
-async def _logs(visit: Visit, run: Run, _: Answer) -> Tab:
+async def _logs(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     number = read_whole_number(visit.query, "part", 0) or None
     return Tab(data={}, more={"log": part_of(plain_log(run.logs), number)})
 
 
-async def _timeline(visit: Visit, run: Run, _: Answer) -> Tab:
+async def _timeline(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     query = {"after": str(read_whole_number(visit.query, "after", 0)), "limit": str(_ROWS)}
     page = read_event_page(checked(await visit.ask("GET", f"{path_of(visit)}/events", query=query)).body)
     shown = steps(run.created_at, page.results)
@@ -149,7 +149,7 @@ async def _timeline(visit: Visit, run: Run, _: Answer) -> Tab:
     return Tab(data={"events": page.results, "next_after": following}, more={"steps": shown, "following": following})
 
 
-async def _webhooks(visit: Visit, run: Run, _: Answer) -> Tab:
+async def _webhooks(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     query = {"prediction": run.id, "limit": str(_ROWS)}
     if cursor := visit.query.get("cursor"):
         query["cursor"] = cursor
@@ -157,16 +157,16 @@ async def _webhooks(visit: Visit, run: Run, _: Answer) -> Tab:
     return Tab(data={"deliveries": page.results}, more={"deliveries_page": page})
 
 
-async def _assets(visit: Visit, run: Run, _: Answer) -> Tab:
+async def _assets(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     page = await _asked_files(visit, run, after=read_whole_number(visit.query, "after", 0), limit=_ROWS)
     return Tab(data={"files": page["results"]}, more={"files": page})
 
 
-async def _request(visit: Visit, run: Run, _: Answer) -> Tab:
+async def _request(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     return Tab(data={}, more={"again": request_again(run), "curl": _curl(visit, run)})
 
 
-def _curl(visit: Visit, run: Run) -> str:
+def _curl(visit: Visit, run: ShownRun) -> str:
     """The command that makes it again; "" if its input is too large to be decoded for a page."""
     members = light(run.input)
     if not isinstance(members, dict):
@@ -176,11 +176,11 @@ def _curl(visit: Visit, run: Run) -> str:
     return code_for("curl", "wait", shortened(asked)[0])
 
 
-async def _json(_visit: Visit, _run: Run, answer: Answer) -> Tab:
+async def _json(_visit: Visit, _run: ShownRun, answer: Answer) -> Tab:
     return Tab(data={}, more={"json": pretty(answer.body)})
 
 
-async def _asked_files(visit: Visit, run: Run, *, after: int, limit: int) -> dict[str, Any]:
+async def _asked_files(visit: Visit, run: ShownRun, *, after: int, limit: int) -> dict[str, Any]:
     if run.data_removed:
         return {"results": (), "after": 0, "following": None}
     query = {"after": str(after), "limit": str(limit)}
@@ -189,7 +189,7 @@ async def _asked_files(visit: Visit, run: Run, *, after: int, limit: int) -> dic
     return {"results": page.results, "after": after, "following": following}
 
 
-_LOADERS: Final[Mapping[str, Callable[[Visit, Run, Answer], Awaitable[Tab]]]] = {
+_LOADERS: Final[Mapping[str, Callable[[Visit, ShownRun, Answer], Awaitable[Tab]]]] = {
     "output": _output,
     "input": _input,
     "logs": _logs,

@@ -7,12 +7,12 @@ import msgspec
 from halley.web.views.durations import in_words
 
 
-class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ReceiverAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class ShownDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt in the API's list."""
 
     id: str
@@ -22,7 +22,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     started_at: str
     latency_seconds: float | None = None
-    response: DeliveryAnswer | None = None
+    response: ReceiverAnswer | None = None
     error: str | None = None
     next_attempt_at: str | None = None
 
@@ -43,11 +43,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         return self.event == "completed" and self.state != "sending"
 
 
-class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+class ShownDeliveries(msgspec.Struct, frozen=True, kw_only=True):
     """A page of that list."""
 
-    results: list[Delivery]
+    results: list[ShownDelivery]
     next: str | None = None
 
 
-read_deliveries: Final = msgspec.json.Decoder(DeliveryPage).decode
+read_deliveries: Final = msgspec.json.Decoder(ShownDeliveries).decode

@@ -13,18 +13,18 @@ _CARRYING: Final = frozenset({"image/png", "image/webp", "image/jpeg"})
 _CARRYING_BYTES: Final = 32 * 2**20
 
 
-class Checksums(msgspec.Struct, frozen=True, kw_only=True):
+class FileChecksums(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
+class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file in the API's list."""
 
     index: int
     name: str
     content_type: str
     size: int
-    checksums: Checksums
+    checksums: FileChecksums
     url: str
     url_expires_at: str
     kept_until: str | None = None
@@ -49,11 +49,11 @@ class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
         return self.content_type in _CARRYING and self.size <= _CARRYING_BYTES
 
 
-class OutputFilePage(msgspec.Struct, frozen=True, kw_only=True):
+class ListedFiles(msgspec.Struct, frozen=True, kw_only=True):
     """A page of that list."""
 
-    results: Sequence[OutputFile]
+    results: Sequence[ListedFile]
     next: str | None = None
 
 
-read_output_files: Final = msgspec.json.Decoder(OutputFilePage).decode
+read_output_files: Final = msgspec.json.Decoder(ListedFiles).decode

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.strict_json import DEPTH, is_deeper
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 from halley.web.views.texts import cut, light
 
 MOST_RUNS: Final = 64
@@ -112,7 +112,7 @@ def plan(models: Sequence[str], shared: Mapping[str, Any], axes: Sequence[Axis])
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """The runs with the values of one row and one column: usually one."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[ShownRun, ...] = ()
 
 
 class TableRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,12 +129,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[TableRow, ...]
 
 
-def table(runs: Sequence[Run], down: str, across: str) -> Table:
+def table(runs: Sequence[ShownRun], down: str, across: str) -> Table:
     """Arrange runs, the oldest first, by the values that they have on two axes."""
     places = [(_on(run, down), _on(run, across), run) for run in runs]
     rows = list(dict.fromkeys(row for row, _, _ in places))[:_AXIS_VALUES]
     columns = list(dict.fromkeys(column for _, column, _ in places))[:_AXIS_VALUES]
-    cells: dict[tuple[str, str], list[Run]] = {}
+    cells: dict[tuple[str, str], list[ShownRun]] = {}
     for row, column, run in places:
         cells.setdefault((row, column), []).append(run)
     return Table(
@@ -160,7 +160,7 @@ def _runs(model: str, shared: Mapping[str, Any], axes: Sequence[Axis]) -> Iterat
         yield PlannedRun(model=name, input=members)
 
 
-def _on(run: Run, axis: str) -> str:
+def _on(run: ShownRun, axis: str) -> str:
     """The value of a run on an axis, as text."""
     if not axis:
         return ""

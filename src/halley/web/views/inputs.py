@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.web.views.media import MediaFile, file_of_link
-from halley.web.views.texts import Part, cut, light, pretty
+from halley.web.views.texts import TextPart, cut, light, pretty
 
 _ROWS: Final = 500
 _CHARACTERS: Final = 20_000  # of one value
@@ -24,7 +24,7 @@ class ShownInput(msgspec.Struct, frozen=True, kw_only=True):
 
     values: tuple[InputValue, ...] = ()
     more: int = 0
-    whole: Part | None = None
+    whole: TextPart | None = None
 
 
 def shown_input(text: bytes | msgspec.Raw) -> ShownInput:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.web.views.media import file_of_link
-from halley.web.views.texts import PART, Part, light, pretty
+from halley.web.views.texts import PART, TextPart, light, pretty
 
 _TRIED: Final = 13  # the longest escape of a character, and the bytes of one, are shorter
 
@@ -13,8 +13,8 @@ _TRIED: Final = 13  # the longest escape of a character, and the bytes of one, a
 class ShownOutput(msgspec.Struct, frozen=True, kw_only=True):
     """At most one of text and JSON; none of them if it is nothing, or files only."""
 
-    text: Part | None = None
-    json: Part | None = None
+    text: TextPart | None = None
+    json: TextPart | None = None
     is_text: bool = False
 
 
@@ -41,11 +41,11 @@ def _is_files_only(value: Any) -> bool:
     return bool(items) and all(isinstance(item, str) and file_of_link(item) is not None for item in items)
 
 
-def _part(text: str) -> Part:
-    return Part(text=text[:PART], size=len(text), count=max(1, -(-len(text) // PART)))
+def _part(text: str) -> TextPart:
+    return TextPart(text=text[:PART], size=len(text), count=max(1, -(-len(text) // PART)))
 
 
-def _beginning(raw: bytes) -> Part | None:
+def _beginning(raw: bytes) -> TextPart | None:
     """The beginning of a large JSON string; None if it is no string."""
     if not raw.startswith(b'"'):
         return None
@@ -54,5 +54,5 @@ def _beginning(raw: bytes) -> Part | None:
             text = msgspec.json.decode(raw[: PART - left_out] + b'"')
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # cut in the middle of a character or an escape
-        return Part(text=text, size=len(raw), count=-(-len(raw) // PART))
+        return TextPart(text=text, size=len(raw), count=-(-len(raw) // PART))
     return None

@@ -29,10 +29,10 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
         return _WORDS.get(self.relation, self.relation)
 
 
-class RelatedPage(msgspec.Struct, frozen=True, kw_only=True):
+class RelatedRuns(msgspec.Struct, frozen=True, kw_only=True):
     """All of them."""
 
     results: list[Related]
 
 
-read_related: Final = msgspec.json.Decoder(RelatedPage).decode
+read_related: Final = msgspec.json.Decoder(RelatedRuns).decode

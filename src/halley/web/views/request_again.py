@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from halley.web.views.durations import seconds_between
-from halley.web.views.run import Run
-from halley.web.views.texts import Part, pretty
+from halley.web.views.run import ShownRun
+from halley.web.views.texts import TextPart, pretty
 
 
 class AgainRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class AgainRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
-    body: Part
+    body: TextPart
 
     @property
     def head(self) -> str:
@@ -23,7 +23,7 @@ class AgainRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"{name}: {value}" for name, value in self.headers])
 
 
-def request_again(run: Run) -> AgainRequest:
+def request_again(run: ShownRun) -> AgainRequest:
     """The same version, input, webhook and deadline; a deadline counts from the new create."""
     members: dict[str, Any] = {"version": f"{run.model}:{run.version}", "input": run.input}
     if run.webhook is not None:

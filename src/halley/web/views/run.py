@@ -7,7 +7,7 @@ import msgspec
 _ENDED: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class ShownRun(msgspec.Struct, frozen=True, kw_only=True):
     """The members of a prediction that pages use."""
 
     id: str
@@ -46,10 +46,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a list of predictions."""
 
-    results: list[Run]
+    results: list[ShownRun]
     next: str | None = None
     previous: str | None = None
 
 
-read_run: Final = msgspec.json.Decoder(Run).decode
+read_run: Final = msgspec.json.Decoder(ShownRun).decode
 read_run_page: Final = msgspec.json.Decoder(RunPage).decode

@@ -11,7 +11,7 @@ PART: Final = 200_000  # characters of a text on one page
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class TextPart(msgspec.Struct, frozen=True, kw_only=True):
     """Part `number` of `count`, from 1. `size` is the number of characters of the whole."""
 
     text: str
@@ -32,12 +32,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return self.number + 1 if self.number < self.count else None
 
 
-def part_of(text: str, number: int | None = None, *, characters: int = PART) -> Part:
+def part_of(text: str, number: int | None = None, *, characters: int = PART) -> TextPart:
     """One part of a text; the last one if no number is given, the nearest one if there are fewer."""
     count = max(1, -(-len(text) // characters))
     number = count if number is None else min(max(1, number), count)
     shown = text[(number - 1) * characters : number * characters]
-    return Part(text=shown, number=number, count=count, size=len(text))
+    return TextPart(text=shown, number=number, count=count, size=len(text))
 
 
 def cut(text: str, characters: int) -> str:
@@ -55,15 +55,15 @@ def plain_log(text: str) -> str:
     return "\n".join([line if "\r" not in line else line.rstrip("\r").rpartition("\r")[2] for line in lines])
 
 
-def pretty(value: bytes | msgspec.Raw, *, characters: int = PART) -> Part:
+def pretty(value: bytes | msgspec.Raw, *, characters: int = PART) -> TextPart:
     """A JSON text for reading: with line breaks if it is not too large, and its beginning."""
     text = bytes(value)
     if not is_heavy(text):
         shown = msgspec.json.format(text, indent=2).decode()
-        return Part(text=shown[:characters], size=len(shown), count=max(1, -(-len(shown) // characters)))
+        return TextPart(text=shown[:characters], size=len(shown), count=max(1, -(-len(shown) // characters)))
     size = len(text)
     shown = text[:characters].decode("utf-8", "ignore")
-    return Part(text=shown, size=size, count=max(1, -(-size // characters)))
+    return TextPart(text=shown, size=size, count=max(1, -(-size // characters)))
 
 
 def light(value: bytes | msgspec.Raw) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.web.views.durations import in_words, seconds_between
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 from halley.web.views.texts import cut
 
 _DETAIL: Final = 400  # characters of one line
@@ -32,14 +32,14 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+class LoggedEvents(msgspec.Struct, frozen=True, kw_only=True):
     """A page of that log."""
 
     results: list[LoggedEvent]
     next: str | None = None
 
 
-read_event_page: Final = msgspec.json.Decoder(EventPage).decode
+read_event_page: Final = msgspec.json.Decoder(LoggedEvents).decode
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
         return in_words(self.seconds)
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class TimelineStep(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the timeline; `detail` is text of unknown origin."""
 
     seq: int
@@ -67,7 +67,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     offset: str  # since creation
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class TimelineAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One time that it began to run. `upstream_id` is its id at a service elsewhere."""
 
     number: int
@@ -78,7 +78,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     end: str = ""  # in words; "" while it runs
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
+class LinkedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Another prediction that continues this one, or that this one continues."""
 
     other: str
@@ -86,7 +86,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     is_continued: bool
 
 
-def phases(run: Run) -> list[Phase]:
+def phases(run: ShownRun) -> list[Phase]:
     """Waiting and running, as far as it has come."""
     until = run.started_at or run.completed_at
     waited = Phase(
@@ -101,14 +101,14 @@ def phases(run: Run) -> list[Phase]:
     return [waited, Phase(name="ran", began_at=run.started_at, seconds=seconds, is_open=not run.has_ended)]
 
 
-def steps(created_at: str, events: Iterable[LoggedEvent]) -> list[Step]:
+def steps(created_at: str, events: Iterable[LoggedEvent]) -> list[TimelineStep]:
     """The events in words."""
     return [_step(created_at, event) for event in events]
 
 
-def attempts(run: Run, events: Iterable[LoggedEvent]) -> list[Attempt]:
+def attempts(run: ShownRun, events: Iterable[LoggedEvent]) -> list[TimelineAttempt]:
     """The attempts, oldest first. An attempt that another one follows was lost."""
-    found: list[Attempt] = []
+    found: list[TimelineAttempt] = []
     for event in events:
         data = _members(event)
         status = data.get("status")
@@ -116,7 +116,7 @@ def attempts(run: Run, events: Iterable[LoggedEvent]) -> list[Attempt]:
             if found:
                 found[-1] = msgspec.structs.replace(found[-1], ended_at=event.at, end="lost")
             found.append(
-                Attempt(
+                TimelineAttempt(
                     number=event.attempt,
                     started_at=event.at,
                     provider=_text_or_none(data.get("provider")),
@@ -128,7 +128,7 @@ def attempts(run: Run, events: Iterable[LoggedEvent]) -> list[Attempt]:
     return found
 
 
-def links(events: Iterable[LoggedEvent]) -> list[Link]:
+def links(events: Iterable[LoggedEvent]) -> list[LinkedRun]:
     """The predictions that events name as continuing this one, or continued by it."""
     found = []
     for event in events:
@@ -137,15 +137,15 @@ def links(events: Iterable[LoggedEvent]) -> list[Link]:
         data = _members(event)
         for member, is_continued in (("continued_by", True), ("continues", False)):
             if isinstance(other := data.get(member), str):
-                found.append(Link(other=other, how=str(data.get("how", "")), is_continued=is_continued))
+                found.append(LinkedRun(other=other, how=str(data.get("how", "")), is_continued=is_continued))
     return found
 
 
-def _step(created_at: str, event: LoggedEvent) -> Step:
+def _step(created_at: str, event: LoggedEvent) -> TimelineStep:
     data = _members(event) if event.event != "output" else {}
     title, detail = _in_words(event, data)
     passed = seconds_between(created_at, event.at)
-    return Step(
+    return TimelineStep(
         seq=event.seq,
         kind=event.event,
         title=title,
@@ -169,7 +169,7 @@ def _in_words(event: LoggedEvent, data: dict[str, Any]) -> tuple[str, str]:
         case "metric":
             return "Metric", f"{data.get('name')} {_sign(data.get('mode'))} {data.get('value')}"
         case "attempt_lost":
-            return "Attempt lost", str(data.get("text", ""))
+            return "TimelineAttempt lost", str(data.get("text", ""))
         case "output_not_kept":
             return "Output not kept", str(data.get("error", ""))
         case "repeated":

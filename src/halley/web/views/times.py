@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from halley.web.views.durations import in_words, seconds_between
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 from halley.web.views.texts import cut
 
 _METRICS: Final = 50
@@ -20,7 +20,7 @@ class TimeRow(msgspec.Struct, frozen=True, kw_only=True):
     right: str
 
 
-def times(left: Run, right: Run) -> list[TimeRow]:
+def times(left: ShownRun, right: ShownRun) -> list[TimeRow]:
     """How long both waited and ran, and all of their metrics."""
     rows = [
         TimeRow(name="waited", left=_waited(left), right=_waited(right)),
@@ -31,15 +31,15 @@ def times(left: Run, right: Run) -> list[TimeRow]:
     return rows
 
 
-def _waited(run: Run) -> str:
+def _waited(run: ShownRun) -> str:
     return in_words(seconds_between(run.created_at, run.started_at or run.completed_at))
 
 
-def _ran(run: Run) -> str:
+def _ran(run: ShownRun) -> str:
     return in_words(seconds_between(run.started_at, run.completed_at))
 
 
-def _metric(run: Run, name: str) -> str:
+def _metric(run: ShownRun, name: str) -> str:
     value = run.metrics.get(name)
     if value is None:
         return ""
