@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.web.views.grid import Axis, GridInvalid, plan, read_input, read_values, table
+from halley.web.views.grid import GridAxis, GridInvalid, plan, read_input, read_values, table
 from halley.web.views.run import ShownRun
 
 
@@ -34,7 +34,7 @@ def test_the_shared_input_is_an_object() -> None:
 
 def test_a_plan_goes_down_then_across() -> None:
     made = plan(["a/b"], {"seed": 0, "keep": 1}, [
-        Axis(name="input.seed", values=(1, 2)), Axis(name="input.prompt", values=("x", "y")),
+        GridAxis(name="input.seed", values=(1, 2)), GridAxis(name="input.prompt", values=("x", "y")),
     ])  # fmt: skip
     assert [one.input for one in made.runs] == [
         {"seed": 1, "keep": 1, "prompt": "x"}, {"seed": 1, "keep": 1, "prompt": "y"},
@@ -44,18 +44,18 @@ def test_a_plan_goes_down_then_across() -> None:
 
 
 def test_the_same_input_to_several_models() -> None:
-    made = plan(["a/b", "c/d", "a/b"], {"prompt": "x"}, [Axis(name="input.seed", values=(1, 2))])
+    made = plan(["a/b", "c/d", "a/b"], {"prompt": "x"}, [GridAxis(name="input.seed", values=(1, 2))])
     assert [(one.model, one.input["seed"]) for one in made.runs] == [("a/b", 1), ("a/b", 2), ("c/d", 1), ("c/d", 2)]
 
 
 @pytest.mark.parametrize(("models", "axes", "field"), [
     ([], [], "model"),
-    (["a/b"], [Axis(name="input.n", values=tuple(range(65)))], "x"),
-    (["a/b"], [Axis(name="input.n", values=tuple(range(9))), Axis(name="input.m", values=tuple(range(9)))], "y"),
-    (["a/b"], [Axis(name="input.n", values=(1,)), Axis(name="input.n", values=(2,))], "y"),
-    (["a/b", "c/d"], [Axis(name="input.n", values=(1,)), Axis(name="input.m", values=(2,))], "y"),
+    (["a/b"], [GridAxis(name="input.n", values=tuple(range(65)))], "x"),
+    (["a/b"], [GridAxis(name=f"input.{name}", values=tuple(range(9))) for name in "nm"], "y"),
+    (["a/b"], [GridAxis(name="input.n", values=(1,)), GridAxis(name="input.n", values=(2,))], "y"),
+    (["a/b", "c/d"], [GridAxis(name="input.n", values=(1,)), GridAxis(name="input.m", values=(2,))], "y"),
 ])  # fmt: skip
-def test_plans_that_make_no_table_are_refused(models: list[str], axes: list[Axis], field: str) -> None:
+def test_plans_that_make_no_table_are_refused(models: list[str], axes: list[GridAxis], field: str) -> None:
     with pytest.raises(GridInvalid) as refused:
         plan(models, {}, axes)
     assert refused.value.field == field

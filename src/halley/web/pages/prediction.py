@@ -17,9 +17,9 @@ from halley.web.views.causes import CAUSES, MANUAL
 from halley.web.views.deliveries import read_deliveries
 from halley.web.views.files import read_output_files
 from halley.web.views.inputs import shown_input
-from halley.web.views.outputs import shown_output
 from halley.web.views.related import read_related
 from halley.web.views.request_again import request_again
+from halley.web.views.result import result_of
 from halley.web.views.run import ShownRun, read_run
 from halley.web.views.texts import light, part_of, plain_log, pretty
 from halley.web.views.timeline import attempts, phases, read_event_page, steps
@@ -129,7 +129,8 @@ def path_of(visit: Visit) -> str:
 
 async def _output(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     files = await _asked_files(visit, run, after=0, limit=_FILES)
-    return Tab(data={}, more={"files": files, "output": shown_output(run.output)})
+    result = result_of(run, files["results"], has_more_files=files["following"] is not None)
+    return Tab(data={}, more={"result": result})
 
 
 async def _input(_visit: Visit, run: ShownRun, _: Answer) -> Tab:

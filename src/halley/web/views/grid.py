@@ -25,7 +25,7 @@ class GridInvalid(ValueError):
         self.field = field
 
 
-class Axis(msgspec.Struct, frozen=True, kw_only=True):
+class GridAxis(msgspec.Struct, frozen=True, kw_only=True):
     """A name and the values that it takes; the name is MODEL_AXIS or `input.NAME`."""
 
     name: str
@@ -43,11 +43,11 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     input: dict[str, Any]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class GridPlan(msgspec.Struct, frozen=True, kw_only=True):
     """All of them: the first axis goes down, the second one across. There is no axis if there is one run only."""
 
-    down: Axis | None
-    across: Axis | None
+    down: GridAxis | None
+    across: GridAxis | None
     runs: tuple[PlannedRun, ...]
 
 
@@ -84,7 +84,7 @@ def read_input(text: str) -> dict[str, Any]:
     return value
 
 
-def plan(models: Sequence[str], shared: Mapping[str, Any], axes: Sequence[Axis]) -> Plan:
+def plan(models: Sequence[str], shared: Mapping[str, Any], axes: Sequence[GridAxis]) -> GridPlan:
     """The runs in the order of the table.
 
     Raises:
@@ -97,7 +97,7 @@ def plan(models: Sequence[str], shared: Mapping[str, Any], axes: Sequence[Axis])
     if len({axis.name for axis in used}) < len(used):
         raise GridInvalid("y", "is varied already: choose another input")
     if len(models) > 1:
-        used = [Axis(name=MODEL_AXIS, values=models), *used]
+        used = [GridAxis(name=MODEL_AXIS, values=models), *used]
     if len(used) > 2:
         raise GridInvalid("y", "several models and two varied inputs make no table: vary one input only")
     count = len(models) if not used else 1
@@ -106,30 +106,30 @@ def plan(models: Sequence[str], shared: Mapping[str, Any], axes: Sequence[Axis])
     if count > MOST_RUNS:
         raise GridInvalid("y" if len(used) > 1 else "x", f"{count} runs are more than {MOST_RUNS}: leave out values")
     runs = tuple(_runs(models[0], shared, used))
-    return Plan(down=used[0] if used else None, across=used[1] if len(used) > 1 else None, runs=runs)
+    return GridPlan(down=used[0] if used else None, across=used[1] if len(used) > 1 else None, runs=runs)
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class GridCell(msgspec.Struct, frozen=True, kw_only=True):
     """The runs with the values of one row and one column: usually one."""
 
     runs: tuple[ShownRun, ...] = ()
 
 
-class TableRow(msgspec.Struct, frozen=True, kw_only=True):
+class GridRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row, with the value of the first axis."""
 
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[GridCell, ...]
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True):
+class GridTable(msgspec.Struct, frozen=True, kw_only=True):
     """Runs in the order of their values; `columns` is one empty label if nothing is varied across."""
 
     columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
+    rows: tuple[GridRow, ...]
 
 
-def table(runs: Sequence[ShownRun], down: str, across: str) -> Table:
+def table(runs: Sequence[ShownRun], down: str, across: str) -> GridTable:
     """Arrange runs, the oldest first, by the values that they have on two axes."""
     places = [(_on(run, down), _on(run, across), run) for run in runs]
     rows = list(dict.fromkeys(row for row, _, _ in places))[:_AXIS_VALUES]
@@ -137,19 +137,19 @@ def table(runs: Sequence[ShownRun], down: str, across: str) -> Table:
     cells: dict[tuple[str, str], list[ShownRun]] = {}
     for row, column, run in places:
         cells.setdefault((row, column), []).append(run)
-    return Table(
+    return GridTable(
         columns=tuple(cut(column, _LABEL) for column in columns) or ("",),
         rows=tuple(
-            TableRow(
+            GridRow(
                 label=cut(row, _LABEL),
-                cells=tuple(Cell(runs=tuple(cells.get((row, column), ()))) for column in columns),
+                cells=tuple(GridCell(runs=tuple(cells.get((row, column), ()))) for column in columns),
             )
             for row in rows
         ),
     )
 
 
-def _runs(model: str, shared: Mapping[str, Any], axes: Sequence[Axis]) -> Iterator[PlannedRun]:
+def _runs(model: str, shared: Mapping[str, Any], axes: Sequence[GridAxis]) -> Iterator[PlannedRun]:
     for values in product(*(axis.values for axis in axes)):
         name, members = model, dict(shared)
         for axis, value in zip(axes, values, strict=True):

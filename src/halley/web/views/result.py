@@ -8,9 +8,9 @@ import msgspec
 
 from halley.web.views.causes import CAUSES, Cause
 from halley.web.views.durations import in_words, seconds_between
-from halley.web.views.files import OutputFile
+from halley.web.views.files import ListedFile
 from halley.web.views.outputs import ShownOutput, shown_output
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 from halley.web.views.tables import Table, table_of
 from halley.web.views.texts import light, plain_log
 
@@ -40,8 +40,8 @@ class LogTail(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction as its region of a page shows it."""
 
-    run: Run
-    files: Sequence[OutputFile]
+    run: ShownRun
+    files: Sequence[ListedFile]
     has_more_files: bool
     output: ShownOutput
     table: Table | None
@@ -62,7 +62,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.files) or self.output.text is not None or self.output.json is not None
 
 
-def result_of(run: Run, files: Sequence[OutputFile], *, has_more_files: bool = False) -> Result:
+def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: bool = False) -> Result:
     """The run, with the first files of its output."""
     text = "" if run.data_removed else run.logs[-_READ_CHARACTERS:]
     return Result(

@@ -169,7 +169,7 @@ def _in_words(event: LoggedEvent, data: dict[str, Any]) -> tuple[str, str]:
         case "metric":
             return "Metric", f"{data.get('name')} {_sign(data.get('mode'))} {data.get('value')}"
         case "attempt_lost":
-            return "TimelineAttempt lost", str(data.get("text", ""))
+            return "Attempt lost", str(data.get("text", ""))
         case "output_not_kept":
             return "Output not kept", str(data.get("error", ""))
         case "repeated":
