@@ -23,6 +23,7 @@ _LENGTH: Final = 26
 _TIME, _RANDOM = 10, 12  # characters; those of the count are between them
 _MOST: Final = (1 << 20) - 1
 _HALF: Final = _MOST >> 1
+FIRST_ID: Final = "0" * _LENGTH  # none is smaller
 LAST_ID: Final = "z" * _LENGTH  # none is greater
 _POOL_BYTES: Final = 4096
 

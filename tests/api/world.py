@@ -35,6 +35,7 @@ from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import Changed
 from halley.predictions.inputs import InputCheck
 from halley.predictions.key_usage import KeyUsages
+from halley.predictions.overview import Overview
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.queue import Lease
@@ -387,6 +388,7 @@ class World(Asker):
             use_cases=UseCases(
                 of_predictions=PredictionUseCases(
                     predictions=self.predictions,
+                    overview=Overview(store=self.store, keeper=self.predictions, clock=self.clock),
                     reruns=Reruns(predictions=self.predictions, store=self.store, catalog=self.catalog),
                     attendance=self.attendance,
                     key_usages=KeyUsages(self.store),

@@ -65,6 +65,7 @@ class ApiContext:
 
     def _take_use_cases(self, use_cases: UseCases) -> None:
         self.predictions = use_cases.predictions
+        self.overview = use_cases.of_predictions.overview
         self.reruns = use_cases.of_predictions.reruns
         self.attendance = use_cases.attendance
         self.catalog = use_cases.catalog

@@ -18,6 +18,7 @@ from halley.models.records import Version
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.key_usage import KeyUsages
 from halley.predictions.large import LargeBodies
+from halley.predictions.overview import Overview
 from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import Prediction
 from halley.predictions.running_again import Reruns
@@ -124,6 +125,7 @@ class PredictionUseCases:
     """What clients do with predictions."""
 
     predictions: Predictions
+    overview: Overview
     reruns: Reruns
     attendance: AbandonmentTracker
     key_usages: KeyUsages

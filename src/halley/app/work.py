@@ -24,6 +24,7 @@ from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
 from halley.predictions.key_usage import KeyUsages
+from halley.predictions.overview import Overview
 from halley.predictions.ports import Placement, SubmitLimits
 from halley.predictions.running_again import Reruns
 from halley.predictions.service import Admission, Predictions
@@ -81,6 +82,7 @@ def build_use_cases(base: Foundation, node: Node, predictions: Predictions) -> P
     """What clients do with predictions."""
     return PredictionUseCases(
         predictions=predictions,
+        overview=Overview(store=base.data.store, keeper=predictions, clock=base.clock),
         reruns=Reruns(predictions=predictions, store=base.data.store, catalog=base.catalog),
         attendance=build_attendance(base, node, predictions),
         key_usages=KeyUsages(base.data.store),

@@ -19,7 +19,7 @@ MOST_COUNTED: Final = 10_000
 """Entries of the queue for one count."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class SearchPart(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of what is found. `older_than`/`newer_than` are ids, as in `PredictionStore.page`; at most one is
     given.
     """
@@ -31,7 +31,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     most_rows: int = MOST_LOOKED_AT
 
 
-class FoundPage(Page, frozen=True, kw_only=True):
+class FoundPredictions(Page, frozen=True, kw_only=True):
     """A page, which may have fewer items than there are.
 
     `resume` is the last id that was looked at, if the search stopped there: the search goes on at that id, in the same
@@ -42,13 +42,13 @@ class FoundPage(Page, frozen=True, kw_only=True):
 
 
 class FoundIds(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids, newest first; `resume` as in FoundPage, also where `limit` was reached. None: there is no more."""
+    """Ids, newest first; `resume` as in FoundPredictions, also where `limit` was reached. None: there is no more."""
 
     ids: tuple[str, ...]
     resume: str | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class RunTimes(msgspec.Struct, frozen=True, kw_only=True):
     """The times of a prediction."""
 
     status: Status
@@ -74,12 +74,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class FoundFailures(msgspec.Struct, frozen=True, kw_only=True):
+    """Failed predictions, newest first; `resume` is the last id that was looked at, if there may be older ones."""
+
+    items: tuple[Failure, ...]
+    resume: str | None = None
+
+
 class SearchStore(Protocol):
     """Questions about many predictions of one account. In the same database as `PredictionStore`."""
 
     async def search(
-        self, account_id: str, wanted: PredictionFilter, part: Part, *, source: Source | None = None
-    ) -> FoundPage:
+        self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
+    ) -> FoundPredictions:
         """A page of the account's predictions that fit, newest first; `logs` may be left empty.
 
         It looks at `part.most_rows` at most, and then returns what it has found. A page that is asked for after or
@@ -87,7 +94,7 @@ class SearchStore(Protocol):
         """
         ...
 
-    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: Part) -> FoundIds:
+    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
         """The ids of the same, in the order of `older_than`; `newer_than` and `limit_bytes` are not used."""
         ...
 
@@ -95,7 +102,9 @@ class SearchStore(Protocol):
         """The tags of those of these predictions that have any, in the order in which they were given."""
         ...
 
-    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> list[Run]:
+    async def newest_runs(
+        self, account_id: str, model: str | None, limit: int, *, key: str | None = None
+    ) -> list[RunTimes]:
         """The newest predictions of the account, or of a model or a key of it. Looks at MOST_LOOKED_AT at most."""
         ...
 
@@ -103,6 +112,8 @@ class SearchStore(Protocol):
         """The queue of the account. Looks at MOST_COUNTED entries of it at most."""
         ...
 
-    async def failures(self, account_id: str, wanted: PredictionFilter, limit: int) -> list[Failure]:
-        """The newest failed predictions that fit. Looks at `limit` failed ones at most."""
+    async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
+        """The newest failed predictions that fit. Looks at so many failed ones at most; with a tag, at so many that
+        have it.
+        """
         ...

@@ -54,6 +54,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = Source.API
     deployment: str | None = None
     priority: int = 0
+    tags: tuple[str, ...] = ()
 
 
 StoreNew = Callable[[NewPrediction], Awaitable[Created]]
@@ -234,6 +235,7 @@ class Predictions(PredictionReader):
             idempotency=idempotency,
             link_base=request.link_base,
             files=files,
+            tags=request.tags,
         )
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:

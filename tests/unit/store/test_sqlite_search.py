@@ -8,7 +8,7 @@ import pytest
 
 from halley.ids import first_id_at
 from halley.predictions.filters import read_filter
-from halley.predictions.search import Part
+from halley.predictions.search import SearchPart
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.clock import T0
 
@@ -23,14 +23,14 @@ ROW = (
     " 'v', 'api', 0, 'local', 1, 1, 0, i, i, 1, 0, iif(i % 2, NULL, 'error ' || i), '{}' FROM n"
 )
 Question = Callable[[SqliteStore], Awaitable[object]]
-PART = Part(limit=20, most_rows=200)
+PART = SearchPart(limit=20, most_rows=200)
 QUESTIONS: dict[str, Question] = {
     "none fits": lambda store: store.search("anna", read_filter({"model": "demo/absent"}), PART),
     "no error fits": lambda store: store.search("anna", read_filter({"error": "absent"}), PART),
     "no group fits": lambda store: store.search("anna", read_filter({"group": "0" * 16}), PART),
     "all fit": lambda store: store.search("anna", read_filter({"model": "demo/*"}), PART),
     "newer": lambda store: store.search(
-        "anna", read_filter({"model": "x/*"}), Part(limit=20, most_rows=200, newer_than="0")
+        "anna", read_filter({"model": "x/*"}), SearchPart(limit=20, most_rows=200, newer_than="0")
     ),
     "ids": lambda store: store.search_ids("anna", read_filter({"provider": "x"}), PART),
     "runs": lambda store: store.newest_runs("anna", None, 200),
@@ -71,5 +71,5 @@ async def test_a_stranger_finds_nothing(tmp_path: Path) -> None:
         await store._writer.submit(_add, 1, 9)
         for members in ({}, {"status": "failed"}, {"status": "starting"}, {"tag": "x"}):
             assert (await store.search("bert", read_filter(members), PART)).items == ()
-        assert await store.failures("bert", read_filter({}), 9) == []
+        assert (await store.failures("bert", read_filter({}), 9)).items == ()
         assert await store.newest_runs("bert", None, 9) == []

@@ -16,6 +16,7 @@ from halley.assets.inline import check_data_urls
 from halley.errors import BadRequest, InvalidField
 from halley.predictions.large import BodyOutline
 from halley.predictions.service import CreateRequest
+from halley.predictions.tags import MOST_TAG_CHARACTERS, MOST_TAGS, distinct_tags, is_tag
 from halley.settings import LimitSettings
 from halley.webhooks.events import WebhookEvent
 
@@ -144,8 +145,10 @@ def create_request(
             faults.append(_version_fault(reference))
             reference = ""
     context, webhook, events = None, None, None
+    tags: tuple[str, ...] = ()
     if not members.keys() <= _USUAL:
         context = _context(members, faults)
+        tags = _tags(members, faults)
         webhook, events = _webhook(members, url_fault, faults)
     if faults:
         all_invalid(faults)
@@ -160,6 +163,7 @@ def create_request(
         cancel_after_seconds=cancel_after,
         cancel_abandoned=cancel_abandoned,
         with_wait=with_wait,
+        tags=tags,
     )
 
 
@@ -206,6 +210,23 @@ def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, s
             faults.append(InvalidField(type="type", field=f"context.{name[:100]}", description=text))
             return None  # one fault is enough: there may be thousands
     return context
+
+
+def _tags(members: dict[str, Any], faults: list[InvalidField]) -> tuple[str, ...]:
+    """Words to find it by: an extension."""
+    tags = members.get("tags")
+    if tags is None:
+        return ()
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        faults.append(InvalidField(type="type", field="tags", description="must be a list of strings"))
+    elif len(tags) > MOST_TAGS:
+        faults.append(InvalidField(type="length", field="tags", description=f"must be at most {MOST_TAGS}"))
+    elif not all(map(is_tag, tags)):
+        text = f"each must have 1 to {MOST_TAG_CHARACTERS} printable characters, and no space at its ends"
+        faults.append(InvalidField(type="format", field="tags", description=text))
+    else:
+        return distinct_tags(tags)
+    return ()
 
 
 def _webhook(

@@ -1,21 +1,30 @@
 """Get, cancel and list predictions. Source: contract sections 7 to 9."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import UNSET
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit, read_time
 from halley.api.presentation.problems import invalid
+from halley.api.presentation.statuses import OFFICIAL
 from halley.api.waiting import long_poll
 from halley.errors import BadRequest, NotFound
-from halley.ids import is_id
+from halley.ids import FIRST_ID, LAST_ID, is_id
+from halley.predictions.filters import FILTER_MEMBERS, read_filter
 from halley.predictions.records import Prediction
-from halley.predictions.status import Source
+from halley.predictions.search import FoundPredictions, SearchPart
+from halley.predictions.status import Source, Status
 from halley.strict_json import HEAVY_BYTES
 
 _PAGE: Final = 100
+_SEARCHED: Final = frozenset(FILTER_MEMBERS) - {"created_after", "created_before"}
+_BEYOND: Final = {False: FIRST_ID, True: LAST_ID}  # from where an empty last page leads back
 _WEB_DAYS: Final = 14  # `source=web` covers so many days (contract section 9)
 
 
@@ -42,7 +51,7 @@ async def delete_data(call: Call, parts: ApiContext) -> Response:
 
 
 async def list_all(call: Call, parts: ApiContext) -> Response:
-    """Row 2: newest first, without logs (`include=logs` adds them)."""
+    """Row 2: newest first, without logs (`include=logs` adds them). The filters are extensions."""
     query = call.query()
     cursor = read_cursor(query)
     if cursor is not None and not is_id(cursor.mark):
@@ -51,36 +60,78 @@ async def list_all(call: Call, parts: ApiContext) -> Response:
     if cursor is not None:
         found[f"{cursor.side}_than"] = cursor.mark
     limit, limit_bytes = read_limit(query, _PAGE), parts.limits.page_bytes
-    page = await parts.predictions.page(call.account_id, limit=limit, limit_bytes=limit_bytes, **found)
     backwards = "newer_than" in found
+    resume = None
+    if query.keys().isdisjoint(_SEARCHED):
+        page = await parts.predictions.page(call.account_id, limit=limit, limit_bytes=limit_bytes, **found)
+    else:
+        searched = await search(call, parts, query, found, limit)
+        page, resume = searched, searched.resume or (None if searched.items else _BEYOND[backwards])
     has_older, has_newer, rows = page.has_older, page.has_newer, list(page.items)
     del page  # each row is released once it is on the page: a single one may have 60 MiB
     body = PageBody(limit_bytes, backwards=backwards)
-    with_logs = "logs" in query.get("include", "").split(",")
     rows = rows if backwards else rows[::-1]
-    ids = await _fill(body, rows, call, parts, with_logs=with_logs)
+    ids = await _fill(body, rows, call, parts, await _wanted_more(query, rows, parts))
     # rows that did not fit are on the next page in the same direction
     is_cut = len(rows) > 0
     shown = ids[::-1] if backwards else ids
     has_older |= is_cut and not backwards
     has_newer |= is_cut and backwards
+    newest, oldest = (shown[0], shown[-1]) if shown else (None, None)
+    if resume is not None and not is_cut:  # continue where the search stopped, not at the last one that it found
+        newest, oldest = (resume, oldest or resume) if backwards else (newest or resume, resume)
     return body.answer(
-        page_link(call.variant, "/predictions", query, "older", shown[-1] if shown and has_older else None),
-        page_link(call.variant, "/predictions", query, "newer", shown[0] if shown and has_newer else None),
+        page_link(call.variant, "/predictions", query, "older", oldest if has_older else None),
+        page_link(call.variant, "/predictions", query, "newer", newest if has_newer else None),
     )
 
 
-async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiContext, *, with_logs: bool) -> list[str]:
+async def search(
+    call: Call, parts: ApiContext, query: Mapping[str, str], found: Mapping[str, Any], limit: int
+) -> FoundPredictions:
+    """The page of a list with filters. `found`: where it begins, its times and its source."""
+    times = {name: found.get(name) for name in ("created_after", "created_before")}
+    wanted = msgspec.structs.replace(read_filter(query, strict=False), **times)
+    if not call.variant.expose_aborted:  # it is shown the official status: that is what it asks for
+        statuses = frozenset(status for status in Status if OFFICIAL[status] in wanted.statuses)
+        wanted = msgspec.structs.replace(wanted, statuses=statuses)
+    part = SearchPart(
+        limit=limit,
+        limit_bytes=parts.limits.page_bytes,
+        older_than=found.get("older_than"),
+        newer_than=found.get("newer_than"),
+    )
+    return await parts.overview.search(call.account_id, wanted, part, source=found.get("source"))
+
+
+class _More(NamedTuple):
+    """What each item of a list shall have that others have not."""
+
+    logs: bool
+    tags: Mapping[str, Sequence[str]]
+
+
+async def _wanted_more(query: Mapping[str, str], rows: list[Prediction], parts: ApiContext) -> _More:
+    words = query.get("include", "").split(",")
+    tags = await parts.overview.tags_of([row.id for row in rows]) if "tags" in words else {}
+    return _More("logs" in words, tags)
+
+
+async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiContext, more: _More) -> list[str]:
     """Add rows to the page, from the last one, as many as fit; the others stay in `rows`."""
     ids: list[str] = []
     while rows:
         row = rows[-1]
-        if with_logs:
+        tags = more.tags.get(row.id)
+        if more.logs:
             row = await parts.predictions.get(row.id, row.account_id)
-            fits = body.take(parts.presenter.prediction(row, call.variant))
+        elif not row.is_terminal:  # a running one includes its output so far
+            row = await parts.predictions.filled(row)
+        if more.logs or tags:
+            item = parts.presenter.prediction(row, call.variant, with_logs=more.logs)
+            item.tags = list(tags) if tags else UNSET
+            fits = body.take(item)
         else:
-            if not row.is_terminal:  # a running one includes its output so far
-                row = await parts.predictions.filled(row)
             fits = body.take_encoded(parts.listed.of(row, call.variant))
         if not fits:
             break

@@ -16,6 +16,7 @@ from halley.api.routes import (
     links,
     models,
     operation,
+    overview,
     predictions,
     public,
     reruns,
@@ -27,6 +28,7 @@ from halley.settings import Settings
 ROUTES: Final[tuple[Route, ...]] = (
     *predictions.ROUTES,
     *reruns.ROUTES,
+    *overview.ROUTES,
     *models.ROUTES,
     *finding.ROUTES,
     *operation.ROUTES,

@@ -12,6 +12,7 @@ from halley.api.presentation.wire.predictions import (
     PredictionPage,
 )
 from halley.api.resources import creates, events, output_files, predictions
+from halley.api.routes.overview import PREDICTION_FILTERS, STATUS
 from halley.api.routes.paging import LIMIT, PAGE
 from halley.keys.records import Scope
 
@@ -80,7 +81,9 @@ ROUTES: Final = (
             Param(name="created_after", description="Inclusive; ISO 8601.", format="date-time"),
             Param(name="created_before", description="Exclusive; ISO 8601.", format="date-time"),
             Param(name="source", description="Only `web`; then the last 14 days.", values=("web",)),
-            Param(name="include", description="`logs` adds the logs."),
+            STATUS,
+            *PREDICTION_FILTERS,
+            Param(name="include", description="`logs` adds the logs, `tags` the tags."),
         ),
     ),
     Route(

@@ -7,7 +7,16 @@ import msgspec
 from halley.predictions.filters import FAILED, PredictionFilter, fits_pattern
 from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.records import Prediction
-from halley.predictions.search import MOST_COUNTED, Failure, FoundIds, FoundPage, Load, Part, Run
+from halley.predictions.search import (
+    MOST_COUNTED,
+    Failure,
+    FoundFailures,
+    FoundIds,
+    FoundPredictions,
+    Load,
+    RunTimes,
+    SearchPart,
+)
 from halley.predictions.status import Source
 from halley.store.memory.entries import fitting
 from halley.store.memory.tables import MemoryPart
@@ -17,8 +26,8 @@ class MemorySearch(MemoryPart):
     """Implements `predictions.search.SearchStore`."""
 
     async def search(
-        self, account_id: str, wanted: PredictionFilter, part: Part, *, source: Source | None = None
-    ) -> FoundPage:
+        self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
+    ) -> FoundPredictions:
         backwards = part.newer_than is not None
         looked = self._walk(account_id, part)
         found = [row for row in looked[: part.most_rows] if self._fits(row, wanted, source)]
@@ -26,14 +35,14 @@ class MemorySearch(MemoryPart):
         is_cut = len(found) > len(items)
         end = looked[part.most_rows - 1].id if len(looked) > part.most_rows else None
         has_more = is_cut or end is not None
-        return FoundPage(
+        return FoundPredictions(
             items=tuple(items[::-1] if backwards else items),
             has_older=has_more if not backwards else True,
             has_newer=has_more if backwards else part.older_than is not None,
             resume=None if is_cut else end,
         )
 
-    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: Part) -> FoundIds:
+    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
         page = await self.search(account_id, wanted, msgspec.structs.replace(part, newer_than=None, limit_bytes=None))
         ids = tuple(row.id for row in page.items)
         is_full = page.has_older and page.resume is None
@@ -42,11 +51,13 @@ class MemorySearch(MemoryPart):
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return {one: self.tables.tags[one] for one in prediction_ids if one in self.tables.tags}
 
-    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> list[Run]:
+    async def newest_runs(
+        self, account_id: str, model: str | None, limit: int, *, key: str | None = None
+    ) -> list[RunTimes]:
         wanted = PredictionFilter(model=model, key=key)
         rows = [row for row in self._newest(account_id) if wanted.matches(row)]
         return [
-            Run(
+            RunTimes(
                 status=row.status,
                 created_at=row.created_at,
                 started_at=row.started_at,
@@ -67,26 +78,29 @@ class MemorySearch(MemoryPart):
         waiting = sum(entry.waits for entry in fitting_ones)
         return Load(waiting=waiting, running=len(fitting_ones) - waiting, is_more=len(fitting_ones) > MOST_COUNTED)
 
-    async def failures(self, account_id: str, wanted: PredictionFilter, limit: int) -> list[Failure]:
-        failed = PredictionFilter(statuses=FAILED)
-        rows = [row for row in self._newest(account_id) if failed.matches(row)][:limit]
-        return [
+    async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
+        failed = PredictionFilter(
+            statuses=FAILED, created_after=wanted.created_after, created_before=wanted.created_before
+        )
+        rows = [row for row in self._newest(account_id) if failed.matches(row)]
+        items = [
             Failure(
                 id=row.id,
                 model=row.model,
                 error=(row.error or "")[:COMPARED_CHARACTERS],
                 created_at=row.created_at,
             )
-            for row in rows
+            for row in rows[:most_rows]
             if self._fits(row, wanted, None)
         ]
+        return FoundFailures(items=tuple(items), resume=rows[most_rows - 1].id if len(rows) > most_rows else None)
 
     def _newest(self, account_id: str) -> Iterator[Prediction]:
         for _, entry in sorted(self._entries.items(), reverse=True):
             if entry.prediction.account_id == account_id:
                 yield entry.prediction
 
-    def _walk(self, account_id: str, part: Part) -> list[Prediction]:
+    def _walk(self, account_id: str, part: SearchPart) -> list[Prediction]:
         """All on the wanted side, in the order of reading."""
         newest_first = list(self._newest(account_id))
         if part.newer_than is not None:

@@ -17,11 +17,12 @@ from halley.predictions.search import (
     MOST_COUNTED,
     MOST_LOOKED_AT,
     Failure,
+    FoundFailures,
     FoundIds,
-    FoundPage,
+    FoundPredictions,
     Load,
-    Part,
-    Run,
+    RunTimes,
+    SearchPart,
 )
 from halley.predictions.status import Source, Status
 from halley.store.sqlite.paging import CLOCK_SLACK, SIZE, Recent, fitting, records
@@ -55,7 +56,7 @@ class _Walk(msgspec.Struct, frozen=True):
     test_values: tuple[Any, ...]
 
     def rows(
-        self, connection: sqlite3.Connection, columns: str, part: Part, *, backwards: bool, limit: int
+        self, connection: sqlite3.Connection, columns: str, part: SearchPart, *, backwards: bool, limit: int
     ) -> tuple[list[Any], str | None]:
         """The columns of rows that fit, and the last id that was looked at if there may be more after it."""
         bounds, values = self.bounds, self.bound_values
@@ -87,23 +88,25 @@ class SearchRows(SqlitePart):
     """Implements `predictions.search.SearchStore`."""
 
     async def search(
-        self, account_id: str, wanted: PredictionFilter, part: Part, *, source: Source | None = None
-    ) -> FoundPage:
+        self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
+    ) -> FoundPredictions:
         return await self._reads.elsewhere(_read_page, self._recent.get, _walk(account_id, wanted, source), part)
 
-    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: Part) -> FoundIds:
+    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
         return await self._reads.elsewhere(_read_ids, _walk(account_id, wanted), part)
 
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return await self._reads.elsewhere(read_tags, prediction_ids)
 
-    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> list[Run]:
+    async def newest_runs(
+        self, account_id: str, model: str | None, limit: int, *, key: str | None = None
+    ) -> list[RunTimes]:
         wanted = PredictionFilter(model=model, key=key)
         walk = _walk(account_id, wanted)
-        part = Part(limit=limit, most_rows=MOST_LOOKED_AT if wanted else limit)
-        rows = await self._reads.elsewhere(_first_rows, walk, _RUN, part)
+        part = SearchPart(limit=limit, most_rows=MOST_LOOKED_AT if wanted else limit)
+        rows, _ = await self._reads.elsewhere(_rows, walk, _RUN, part)
         return [
-            Run(
+            RunTimes(
                 status=Status(status),
                 created_at=from_micros(created),
                 started_at=_at(started),
@@ -115,16 +118,16 @@ class SearchRows(SqlitePart):
     async def load(self, account_id: str, model: str | None) -> Load:
         return await self._reads.elsewhere(_read_load, account_id, model)
 
-    async def failures(self, account_id: str, wanted: PredictionFilter, limit: int) -> list[Failure]:
+    async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
         if wanted.is_impossible:
-            return []
+            return FoundFailures(items=())
         walk = _walk(account_id, msgspec.structs.replace(wanted, statuses=FAILED))
-        part = Part(limit=limit, most_rows=min(limit, MOST_LOOKED_AT))
-        rows = await self._reads.elsewhere(_first_rows, walk, _FAILURE, part)
-        return [
+        rows, end = await self._reads.elsewhere(_rows, walk, _FAILURE, SearchPart(limit=most_rows, most_rows=most_rows))
+        failures = [
             Failure(id=name, model=model, error=error or "", created_at=from_micros(created))
             for name, model, error, created in rows
         ]
+        return FoundFailures(items=tuple(failures), resume=end)
 
 
 def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = None) -> _Walk:
@@ -193,7 +196,7 @@ def _glob(pattern: str) -> str:
     return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
-def _read_page(connection: sqlite3.Connection, recent: Recent, walk: _Walk, part: Part) -> FoundPage:
+def _read_page(connection: sqlite3.Connection, recent: Recent, walk: _Walk, part: SearchPart) -> FoundPredictions:
     backwards = part.newer_than is not None
     heads, end = walk.rows(connection, f"p.id, {SIZE}", part, backwards=backwards, limit=part.limit + 1)
     count = fitting([size for _, size in heads[: part.limit]], part.limit_bytes)
@@ -201,7 +204,7 @@ def _read_page(connection: sqlite3.Connection, recent: Recent, walk: _Walk, part
     is_cut = len(heads) > count
     has_more = is_cut or end is not None
     items = records(connection, recent, ids[::-1] if backwards else ids)
-    return FoundPage(
+    return FoundPredictions(
         items=items,
         has_older=has_more if not backwards else True,
         has_newer=has_more if backwards else part.older_than is not None,
@@ -209,15 +212,14 @@ def _read_page(connection: sqlite3.Connection, recent: Recent, walk: _Walk, part
     )
 
 
-def _read_ids(connection: sqlite3.Connection, walk: _Walk, part: Part) -> FoundIds:
+def _read_ids(connection: sqlite3.Connection, walk: _Walk, part: SearchPart) -> FoundIds:
     rows, end = walk.rows(connection, "p.id", part, backwards=False, limit=part.limit + 1)
     ids = tuple(prediction_id for (prediction_id,) in rows[: part.limit])
     return FoundIds(ids=ids, resume=ids[-1] if len(rows) > part.limit else end)
 
 
-def _first_rows(connection: sqlite3.Connection, walk: _Walk, columns: str, part: Part) -> list[Any]:
-    rows, _ = walk.rows(connection, columns, part, backwards=False, limit=part.limit)
-    return rows
+def _rows(connection: sqlite3.Connection, walk: _Walk, columns: str, part: SearchPart) -> tuple[list[Any], str | None]:
+    return walk.rows(connection, columns, part, backwards=False, limit=part.limit)
 
 
 def _read_load(connection: sqlite3.Connection, account_id: str, model: str | None) -> Load:

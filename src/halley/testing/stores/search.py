@@ -10,7 +10,7 @@ from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.fingerprints import fingerprint
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
-from halley.predictions.search import FoundIds, Load, Part
+from halley.predictions.search import FoundIds, Load, SearchPart
 from halley.predictions.status import Fact, Source, Status
 from halley.store.ports import Store
 from halley.testing.stores.maker import LEASE_SECONDS, OTHER_VERSION, Maker, StoreSuite, claim_one
@@ -50,7 +50,7 @@ async def _ended(store: Store, maker: Maker, error: str | None, **members: objec
     return (await store.finish(created.lease, fact, maker.clock.now(), events=events, error=error)).prediction
 
 
-async def _all_pages(store: Store, wanted: PredictionFilter, part: Part) -> list[str]:
+async def _all_pages(store: Store, wanted: PredictionFilter, part: SearchPart) -> list[str]:
     """The ids of all pages, newest first; each page ends in the given limits."""
     found: list[str] = []
     for _ in range(100):
@@ -87,20 +87,20 @@ class SearchContract(StoreSuite):
             wanted = read_filter(members)
             expected = [row.id for row in rows if wanted.matches(row)]
             for limit, most_rows in ((100, 1000), (2, 1000), (2, 3), (3, 1), (1, 100)):
-                found = await _all_pages(store, wanted, Part(limit=limit, most_rows=most_rows))
+                found = await _all_pages(store, wanted, SearchPart(limit=limit, most_rows=most_rows))
                 assert found == expected, (members, limit, most_rows)
-            ids = await store.search_ids("anna", wanted, Part(limit=100))
+            ids = await store.search_ids("anna", wanted, SearchPart(limit=100))
             assert ids == FoundIds(ids=tuple(expected))
 
     async def test_a_key_and_times_limit_it(self, store: Store, maker: Maker) -> None:
         rows = await self.filled(store, maker)
         by_key = PredictionFilter(key="k3")
-        assert await _all_pages(store, by_key, Part(limit=5)) == [row.id for row in rows if row.key_id == "k3"]
+        assert await _all_pages(store, by_key, SearchPart(limit=5)) == [row.id for row in rows if row.key_id == "k3"]
         between = PredictionFilter(created_after=rows[6].created_at, created_before=rows[3].created_at)
-        assert await _all_pages(store, between, Part(limit=5)) == [row.id for row in rows[4:7]]
+        assert await _all_pages(store, between, SearchPart(limit=5)) == [row.id for row in rows[4:7]]
         failed = msgspec.structs.replace(between, statuses=frozenset({Status.FAILED}))
-        assert await _all_pages(store, failed, Part(limit=5)) == [row.id for row in rows[4:7] if row.error]
-        page = await store.search("anna", PredictionFilter(), Part(limit=9), source=Source.WEB)
+        assert await _all_pages(store, failed, SearchPart(limit=5)) == [row.id for row in rows[4:7] if row.error]
+        page = await store.search("anna", PredictionFilter(), SearchPart(limit=9), source=Source.WEB)
         assert [item.source for item in page.items] == [Source.WEB]
 
     async def test_backwards_it_finds_the_same(self, store: Store, maker: Maker) -> None:
@@ -110,7 +110,7 @@ class SearchContract(StoreSuite):
         for most_rows in (1, 2, 100):
             found, start, has_newer = list[str](), rows[-1].id, True
             while has_newer:
-                page = await store.search("anna", wanted, Part(limit=2, newer_than=start, most_rows=most_rows))
+                page = await store.search("anna", wanted, SearchPart(limit=2, newer_than=start, most_rows=most_rows))
                 assert page.has_older
                 found = [item.id for item in page.items] + found
                 has_newer = page.has_newer
@@ -120,7 +120,7 @@ class SearchContract(StoreSuite):
     async def test_a_page_has_a_size(self, store: Store, maker: Maker) -> None:
         for size in (10, 900, 100, 900):
             await store.create(maker.new(input=b'"%b"' % (b"x" * (size - 2))))
-        part = Part(limit=10, limit_bytes=1000)
+        part = SearchPart(limit=10, limit_bytes=1000)
         page = await store.search("anna", read_filter({"status": "starting"}), part)
         assert [len(item.input) for item in page.items] == [900, 100]
         assert page.has_older
@@ -128,10 +128,10 @@ class SearchContract(StoreSuite):
 
     async def test_ids_come_in_parts(self, store: Store, maker: Maker) -> None:
         rows = await self.filled(store, maker)
-        found = await store.search_ids("anna", PredictionFilter(), Part(limit=4))
+        found = await store.search_ids("anna", PredictionFilter(), SearchPart(limit=4))
         assert found.ids == tuple(row.id for row in rows[:4])
         assert found.resume == rows[3].id
-        found = await store.search_ids("anna", PredictionFilter(), Part(limit=40, older_than=found.resume))
+        found = await store.search_ids("anna", PredictionFilter(), SearchPart(limit=40, older_than=found.resume))
         assert found.ids == tuple(row.id for row in rows[4:])
         assert found.resume is None
 
@@ -145,7 +145,7 @@ class SearchContract(StoreSuite):
         await store.create(msgspec.structs.replace(foreign, tags=("night",)))
         await store.create(news[0])  # a second create changes nothing
         for limit in (1, 10):
-            found = await _all_pages(store, PredictionFilter(tag="night"), Part(limit=limit, most_rows=limit))
+            found = await _all_pages(store, PredictionFilter(tag="night"), SearchPart(limit=limit, most_rows=limit))
             assert found == [ids[3], ids[2], ids[0]]
         assert await store.tags_of([*ids, maker.new_id()]) == {
             ids[0]: ("night", "Größe"),
@@ -153,7 +153,7 @@ class SearchContract(StoreSuite):
             ids[3]: ("day", "night", "a"),
         }
         both = PredictionFilter(tag="Größe", created_after=news[0].prediction.created_at)
-        assert await _all_pages(store, both, Part(limit=5)) == [ids[0]]
+        assert await _all_pages(store, both, SearchPart(limit=5)) == [ids[0]]
 
     async def test_the_queue_is_counted(self, store: Store, maker: Maker) -> None:
         assert await store.load("anna", None) == Load(waiting=0, running=0)
@@ -194,17 +194,23 @@ class SearchContract(StoreSuite):
         rows = await self.filled(store, maker)
         failed = [row for row in rows if row.status is Status.FAILED]
         found = await store.failures("anna", PredictionFilter(), 100)
-        assert [(one.id, one.model, one.error) for one in found] == [(row.id, row.model, row.error) for row in failed]
-        assert await store.failures("anna", PredictionFilter(), 2) == found[:2]
+        assert found.resume is None
+        assert [(one.id, one.model, one.error) for one in found.items] == [
+            (row.id, row.model, row.error) for row in failed
+        ]
+        part = await store.failures("anna", PredictionFilter(), 2)
+        assert (part.items, part.resume) == (found.items[:2], failed[1].id)
         odd = await store.failures("anna", PredictionFilter(model="demo/odd"), 100)
-        assert odd == [one for one in found if one.model == "demo/odd"]
+        assert odd.items == tuple(one for one in found.items if one.model == "demo/odd")
+        none = await store.failures("anna", PredictionFilter(model="demo/none"), 2)
+        assert (none.items, none.resume) == ((), failed[1].id)
         later = failed[0].created_at + timedelta(microseconds=1)
-        assert await store.failures("anna", PredictionFilter(created_after=later), 100) == []
+        assert (await store.failures("anna", PredictionFilter(created_after=later), 100)).items == ()
 
     async def test_what_is_long_of_an_error_is_left_out(self, store: Store, maker: Maker) -> None:
         error = "é" * 5000
         row = await _ended(store, maker, error)
-        (failure,) = await store.failures("anna", PredictionFilter(), 5)
+        (failure,) = (await store.failures("anna", PredictionFilter(), 5)).items
         assert failure.error == error[:2000]
         group = PredictionFilter(group=fingerprint(row.model, failure.error))
-        assert await _all_pages(store, group, Part(limit=5)) == [row.id]
+        assert await _all_pages(store, group, SearchPart(limit=5)) == [row.id]

@@ -1,11 +1,15 @@
 """Predictions, and the requests that create them. Source: contract sections 7 and 9."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from halley.api.presentation.wire.values import ListPage, NonEmpty, StatusWord, Time, Url, WebhookEvent
+from halley.predictions.tags import MOST_TAG_CHARACTERS, MOST_TAGS
+
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_TAG_CHARACTERS)]
+Tags = Annotated[list[Tag], msgspec.Meta(max_length=MOST_TAGS)]
 
 
 class Urls(msgspec.Struct, kw_only=True):
@@ -42,6 +46,7 @@ class PredictionBody(msgspec.Struct, kw_only=True):
     termination_reason: str | UnsetType = UNSET
     starting_reason: str | UnsetType = UNSET  # an extension: why it waits, if it waits for more than its turn
     repeated_creates: int | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET  # an extension: only in lists with `include=tags`, of those that have any
 
 
 class PredictionPage(ListPage, kw_only=True):
@@ -60,6 +65,7 @@ class CreatePrediction(msgspec.Struct, kw_only=True):
     webhook_events_filter: list[WebhookEvent] | None = None
     webhook_completed: Url | None = None
     stream: bool | None = None
+    tags: Tags | None = None
 
 
 class CreateModelPrediction(msgspec.Struct, kw_only=True):
@@ -71,3 +77,4 @@ class CreateModelPrediction(msgspec.Struct, kw_only=True):
     webhook_events_filter: list[WebhookEvent] | None = None
     webhook_completed: Url | None = None
     stream: bool | None = None
+    tags: Tags | None = None

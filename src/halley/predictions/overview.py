@@ -1,0 +1,117 @@
+"""The use cases over many predictions: find them by a filter, count them, group their errors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from halley.clock import Clock
+from halley.ids import made_at
+from halley.predictions.error_groups import ErrorReport, group_errors
+from halley.predictions.filters import PredictionFilter
+from halley.predictions.records import Prediction
+from halley.predictions.search import FoundIds, FoundPredictions, Load, RunTimes, SearchPart, SearchStore
+from halley.predictions.status import Source, Status
+
+MOST_RUNS: Final = 1000
+MOST_FAILURES: Final = 2000
+
+
+class Keeper(Protocol):
+    """Withholds expired data (implemented by the reader of predictions)."""
+
+    def kept(self, row: Prediction) -> Prediction:
+        """The row without its data, once that has expired."""
+        ...
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: of half the predictions at most `p50`, of 95 in 100 at most `p95`. `count`: of how many."""
+
+    count: int
+    p50: float
+    p95: float
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue now, and the newest predictions: how many, by status, and how long they waited and ran.
+
+    `wait` is from create to start, `run` from start to end of those that succeeded; None without any.
+    """
+
+    load: Load
+    newest: int
+    statuses: Mapping[Status, int]
+    wait: Times | None
+    run: Times | None
+
+
+class Overview:
+    """Questions about the predictions of an account. Each looks at a limited number of rows."""
+
+    def __init__(self, *, store: SearchStore, keeper: Keeper, clock: Clock) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._clock = clock
+
+    async def search(
+        self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
+    ) -> FoundPredictions:
+        """See SearchStore.search; without data that has expired, and without what running ones have put out so far."""
+        page = await self._store.search(account_id, wanted, part, source=source)
+        return msgspec.structs.replace(page, items=tuple([self._keeper.kept(item) for item in page.items]))
+
+    async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
+        """See SearchStore.search_ids."""
+        return await self._store.search_ids(account_id, wanted, part)
+
+    async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """The tags of those that have any. The caller may see these predictions."""
+        return await self._store.tags_of(prediction_ids)
+
+    async def summary(self, account_id: str, model: str | None) -> Summary:
+        """The queue, and the MOST_RUNS newest predictions; with `model`, a name or a pattern, of these models."""
+        load = await self._store.load(account_id, model)
+        runs = await self._store.newest_runs(account_id, model, MOST_RUNS)
+        return Summary(
+            load=load,
+            newest=len(runs),
+            statuses={status: sum(run.status is status for run in runs) for status in Status},
+            wait=_times(_waits(runs)),
+            run=_times(_lengths(runs)),
+        )
+
+    async def errors(self, account_id: str, wanted: PredictionFilter, since: datetime) -> ErrorReport:
+        """The groups of the MOST_FAILURES newest failed predictions that fit, created at `since` or later."""
+        until = self._clock.now()
+        asked = msgspec.structs.replace(wanted, created_after=since)
+        found = await self._store.failures(account_id, asked, MOST_FAILURES)
+        looked_to = None if found.resume is None else made_at(found.resume)
+        start = since if looked_to is None else max(since, looked_to)
+        return group_errors(found.items, start, max(until, start), is_complete=found.resume is None)
+
+
+def _waits(runs: Iterable[RunTimes]) -> list[float]:
+    return [(run.started_at - run.created_at).total_seconds() for run in runs if run.started_at is not None]
+
+
+def _lengths(runs: Iterable[RunTimes]) -> list[float]:
+    return [
+        (run.completed_at - run.started_at).total_seconds()
+        for run in runs
+        if run.status is Status.SUCCEEDED and run.started_at is not None and run.completed_at is not None
+    ]
+
+
+def _times(seconds: list[float]) -> Times | None:
+    if not seconds:
+        return None
+    ordered = sorted(max(0.0, one) for one in seconds)  # the clock may have been set back
+    count = len(ordered)
+    return Times(count=count, p50=ordered[_rank(count, 50)], p95=ordered[_rank(count, 95)])
+
+
+def _rank(count: int, percent: int) -> int:
+    """The place of the smallest value that so many of the values do not exceed."""
+    return -(-count * percent // 100) - 1
