@@ -42,6 +42,22 @@ class Browser:
         sent = {"origin": self.origin, "sec_fetch_site": "same-origin", "content_type": FORM, **headers}
         return await self._ask("POST", path, body=urlencode(fields).encode(), headers=sent)
 
+    async def upload(self, path: str, name: str, data: bytes, content_type: str = "text/plain") -> Reply:
+        """Post a form with one file."""
+        parts = [
+            f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{self.form_token}\r\n'.encode(),
+            f'--b\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n'.encode(),
+            f"Content-Type: {content_type}\r\n\r\n".encode(),
+            data,
+            b"\r\n--b--\r\n",
+        ]
+        sent = {
+            "origin": self.origin,
+            "sec_fetch_site": "same-origin",
+            "content_type": "multipart/form-data; boundary=b",
+        }
+        return await self._ask("POST", path, body=b"".join(parts), headers=sent)
+
     @property
     def form_token(self) -> str:
         return self.world.sign_ins.form_token(self.cookies.get("halley_session", ""))

@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from halley.web.routes import detail, following, home, live, models
+from halley.web.routes import detail, following, home, live, models, operation
 from halley.web.rows import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *home.ROWS,
     *models.ROWS,
     *detail.ROWS,
+    *operation.ROWS,
     *live.ROWS,
     *following.ROWS,
 )

@@ -1,0 +1,142 @@
+"""API keys: list, create, change, revoke."""
+
+import shlex
+from typing import Any, Final
+
+from halley.errors import NotFound
+from halley.web.forms_posted import PostedForm
+from halley.web.pages.confirm import confirmation
+from halley.web.pages.refusals import refusal_words
+from halley.web.visit import Redirect, View, Visit
+
+SCOPES: Final = (
+    ("read", "look at models, predictions and files"),
+    ("write", "create and cancel predictions, upload and delete files"),
+    ("admin", "everything, keys included"),
+)
+_GIVEN: Final = {
+    "name": "",
+    "username": "",
+    "prefix": "",
+    "scopes": ["read", "write"],
+    "options": {"hold": True, "cancel_abandoned": False, "retention": None},
+}
+
+
+async def show(visit: Visit, problem: str = "", given: dict[str, Any] | None = None) -> View:
+    """All keys, and the form of a new one; `given` is what a refused form had."""
+    keys = await _keys(visit)
+    return View(
+        "keys.html",
+        {"keys": keys},
+        status=422 if problem else 200,
+        own=visit.identity.key.id,
+        newest=keys[0]["id"] if keys else "",
+        problem=problem,
+        given=given or _GIVEN,
+        scopes=SCOPES,
+        account=visit.identity.account.username,
+    )
+
+
+async def create(visit: Visit, form: PostedForm) -> View:
+    """Create a key, and show its token: in this answer only."""
+    given = {
+        "name": form.get("name").strip(),
+        "username": form.get("username").strip(),
+        "prefix": form.get("prefix").strip(),
+        "scopes": form.all("scopes"),
+        "options": _options(form),
+    }
+    if made := await _made_since(visit, form.get("newest")):
+        # the page of a new key was loaded again, or somebody else made one
+        return await show(visit, f"{made} Create another key only if you need one.", given)
+    body = {name: value for name, value in given.items() if value or name == "scopes"}
+    answer = await visit.ask("POST", "/v1/keys", body=body)
+    if problem := refusal_words(answer):
+        return await show(visit, problem, given)
+    one = answer.json()
+    root = visit.call.variant.origin
+    return View("new_key.html", one, status=201, one=one, env=_shell_lines(root, one["token"]), root=root)
+
+
+async def show_one(visit: Visit, problem: str = "", options: dict[str, Any] | None = None) -> View:
+    """One key and its options."""
+    one = await _key(visit)
+    return View(
+        "key.html", one, status=422 if problem else 200, one=one, problem=problem, options=options or one["options"]
+    )
+
+
+async def change(visit: Visit, form: PostedForm) -> Redirect | View:
+    """Change the options of a key."""
+    options = _options(form)
+    answer = await visit.ask("PATCH", f"/v1/keys/{visit.params[0]}", body={"options": options})
+    if problem := refusal_words(answer):
+        return await show_one(visit, problem, options)
+    return Redirect(f"/ui/keys/{visit.params[0]}", "The options are saved.")
+
+
+async def ask_revoke(visit: Visit) -> View:
+    """Whether a key is to be revoked."""
+    one = await _key(visit)
+    own = " You are signed in with this key: you will be signed out." if one["id"] == visit.identity.key.id else ""
+    return confirmation(
+        f"Revoke the key {one['name'] or one['id']}?",
+        f"Programs that use it are refused from then on, and it cannot be made valid again.{own}",
+        button="Revoke it",
+        action=f"/ui/keys/{one['id']}/revoke",
+        back=f"/ui/keys/{one['id']}",
+    )
+
+
+async def revoke(visit: Visit, form: PostedForm) -> Redirect:
+    """Refuse a key from now on."""
+    del form
+    await visit.post(f"/v1/keys/{visit.params[0]}", method="DELETE")
+    return Redirect("/ui/keys", "The key is revoked.")
+
+
+async def _keys(visit: Visit) -> list[dict[str, Any]]:
+    keys: list[dict[str, Any]] = (await visit.get("/v1/keys"))["results"]
+    for one in keys:
+        one["shown_options"] = _option_words(one["options"])
+    return keys
+
+
+async def _key(visit: Visit) -> dict[str, Any]:
+    wanted = visit.params[0]
+    found = next((one for one in await _keys(visit) if one["id"] == wanted), None)
+    if found is None:
+        raise NotFound(f"There is no key {wanted[:64]}")
+    return found
+
+
+async def _made_since(visit: Visit, newest: str) -> str:
+    """What was made since the form was loaded, in a sentence. A repeated request must not make a second key."""
+    keys = await _keys(visit) if newest else []
+    if not keys or keys[0]["id"] == newest:
+        return ""
+    name = keys[0]["name"] or keys[0]["id"]
+    return f"The key {name} was created since this form was loaded. Its token is not shown again."
+
+
+def _options(form: PostedForm) -> dict[str, Any]:
+    return {
+        "hold": form.get("hold") == "1",
+        "cancel_abandoned": form.get("cancel_abandoned") == "1",
+        "retention": form.get("retention").strip() or None,
+    }
+
+
+def _option_words(options: dict[str, Any]) -> str:
+    words = [] if options["hold"] else ["polls are not held"]
+    words += ["abandoned predictions are canceled"] if options["cancel_abandoned"] else []
+    words += [f"data is kept for {options['retention']}"] if options["retention"] else []
+    return ", ".join(words)
+
+
+def _shell_lines(root: str, token: str) -> str:
+    """What `halley env` prints for a shell. Source: contract section 2 (what each client reads)."""
+    values = (("REPLICATE_BASE_URL", root), ("REPLICATE_API_TOKEN", token), ("REPLICATE_API_BASE_URL", root))
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values)

@@ -1,0 +1,22 @@
+"""The API's words for a form that was refused: shown beside the form, with what was typed."""
+
+from typing import Final
+
+from halley.api.internal import Answer
+from halley.web.visit import checked
+
+_OF_THE_FORM: Final = (400, 409, 422)
+
+
+def refusal_words(answer: Answer) -> str:
+    """Why the API refused what was typed; "" if it did not.
+
+    Raises:
+        ApiRefused: it refused for another reason: a page of its own says so.
+    """
+    if answer.status not in _OF_THE_FORM:
+        checked(answer)
+        return ""
+    problem = answer.json()
+    faults = [f"{fault['field']}: {fault['description']}" for fault in problem.get("invalid_fields", [])]
+    return "; ".join(faults) or str(problem.get("detail", ""))
