@@ -43,6 +43,8 @@ document.addEventListener("click", async (event) => {
 
 // live regions: a stream says that something has changed, then the page is fetched again and they are swapped
 const say = (text) => { if (WORDS && WORDS.textContent !== text) WORDS.textContent = text; };
+// the element of the fresh region that is what the keyboard was at
+const same = (one, held) => held.id ? one.id === held.id : one.getAttribute("href") === held.getAttribute("href") && one.textContent === held.textContent;
 export async function refresh() {
   const answer = await fetch(location.href, { headers: { "x-fragment": "1" }, redirect: "error", cache: "no-store" });
   if (answer.status === 401) { location.reload(); return; }
@@ -51,7 +53,9 @@ export async function refresh() {
   for (const region of document.querySelectorAll("[data-live][id]")) {
     const next = fresh.getElementById(region.id);
     if (!next || next.isEqualNode(region) || region.contains(document.activeElement) && region.querySelector("form:focus-within")) continue;
+    const held = region.contains(document.activeElement) && document.activeElement;
     region.replaceWith(document.adoptNode(next));
+    if (held) [...next.querySelectorAll(held.localName)].find((one) => same(one, held))?.focus({ preventScroll: true });
   }
   tellTimes();
 }

@@ -1,0 +1,62 @@
+"""Which pages there are: the rows of the dashboard's table, each with addresses that its own links lead to."""
+
+import re
+from collections import defaultdict
+from typing import Final
+from urllib.parse import quote
+
+from attempts import SHORT
+from furnished import HOSTILE, Furnished
+
+from halley.web.routes import ROWS
+from halley.web.rows import Page
+
+PATTERNS: Final = tuple(row.pattern for row in ROWS if isinstance(row, Page))
+MOST: Final = 2  # addresses of one pattern that are examined; the first ones are those that are chosen below
+_CRAWLED: Final = 150  # pages that are read to find addresses
+
+
+def chosen(furnished: Furnished) -> list[str]:
+    """What must be seen in any case: each hostile prediction, model and address."""
+    attempt = quote(SHORT[0] + SHORT[1], safe="")
+    found = [f"/ui/predictions/{one}" for one in furnished.predictions.values()]
+    found += [f"/ui/models/{HOSTILE}", "/ui/models/wide/wide", "/ui/models/demo/paint"]
+    found += [f"/ui/predictions?error={attempt}&tag={attempt}&model={attempt}", f"/ui/errors?model={attempt}"]
+    first, second = furnished.predictions["texts"], furnished.predictions["json"]
+    found += [f"/ui/compare?a={first}&b={second}", f"/ui/gallery?model={HOSTILE}"]
+    found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={attempt}"]
+    return [one for one in found if any(_matches(pattern, one) for pattern in PATTERNS)]
+
+
+def all_addresses(furnished: Furnished) -> dict[str, list[str]]:
+    """The addresses to examine, by pattern; a pattern that no page leads to has none."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in chosen(furnished):
+        found[_pattern(one)].append(one)
+    seen, queue, followed = {"/ui"}, ["/ui", *chosen(furnished)], defaultdict(int)
+    while queue and len(seen) < _CRAWLED:
+        path = queue.pop(0)
+        pattern = _pattern(path)
+        if not pattern:
+            continue
+        if path not in found[pattern] and len(found[pattern]) < MOST:
+            found[pattern].append(path)
+        followed[pattern] += 1
+        if followed[pattern] > MOST + 1:
+            continue
+        for link in furnished.links(path):
+            if link not in seen:
+                seen.add(link)
+                queue.append(link)
+    return {pattern: found.get(pattern, []) for pattern in PATTERNS}
+
+
+def _pattern(path: str) -> str:
+    """The most literal pattern that the path matches."""
+    fitting = [pattern for pattern in PATTERNS if _matches(pattern, path)]
+    return min(fitting, key=lambda pattern: pattern.count("{"), default="")
+
+
+def _matches(pattern: str, path: str) -> bool:
+    expression = re.sub(r"\\{[^}]*\\}", "[^/?]+", re.escape(pattern))
+    return re.fullmatch(expression + r"(\?.*)?", path) is not None and not path.partition("?")[0].endswith(".json")

@@ -1,0 +1,62 @@
+"""Texts that would run a script, or leave their place, if a page did not treat them as text. `probe` would tell."""
+
+ATTEMPTS = (
+    "<script>probe('script')</script>",
+    "\"><script>probe('double quote')</script>",
+    "'><script>probe('single quote')</script>",
+    "</script><script>probe('end of script')</script>",
+    "</title><script>probe('end of title')</script>",
+    "</textarea><script>probe('end of textarea')</script>",
+    "</style><script>probe('end of style')</script>",
+    "</option></select><script>probe('end of select')</script>",
+    "</pre></code><script>probe('end of pre')</script>",
+    "--><script>probe('end of comment')</script>",
+    "]]><script>probe('end of CDATA')</script>",
+    "<scr<script>ipt>probe('nested')</script>",
+    "<ScRiPt SrC=data:text/javascript,probe('data')></sCrIpT>",
+    "<img src=x onerror=probe('img')>",
+    "<img/src/onerror=probe('slashes')>",
+    "<svg onload=probe('svg')>",
+    "<svg><script>probe('script in svg')</script></svg>",
+    "<svg><animate onbegin=probe('animate') attributeName=x dur=1s>",
+    "<math><mtext><style><img src onerror=probe('math')></style></mtext></math>",
+    "<body onload=probe('body')>",
+    "<details open ontoggle=probe('toggle')>",
+    "<input autofocus onfocus=probe('focus')>",
+    "<video><source onerror=probe('source')></video>",
+    "<audio src=x onerror=probe('audio')>",
+    "<iframe srcdoc=\"<script>parent.probe('frame')</script>\"></iframe>",
+    "<iframe src=\"javascript:parent.probe('frame address')\"></iframe>",
+    "<object data=\"javascript:probe('object')\"></object>",
+    "<embed src=\"javascript:probe('embed')\">",
+    "<a href=\"javascript:probe('link')\" id=link>link</a>",
+    "<form action=\"javascript:probe('form')\"><button>x</button></form>",
+    "<base href=//other.example/>",
+    "<meta http-equiv=refresh content=\"0;url=javascript:probe('refresh')\">",
+    "<link rel=stylesheet href=//other.example/x.css>",
+    "<style>@import '//other.example/x.css'; * { display: none }</style>",
+    "<template shadowrootmode=open><script>probe('shadow')</script></template>",
+    "<noscript><p title=\"</noscript><img src=x onerror=probe('noscript')>\"></noscript>",
+    "\" onmouseover=probe('mouse') autofocus onfocus=probe('focus') x=\"",
+    "' onmouseover=probe('mouse') autofocus onfocus=probe('focus') x='",
+    "` onerror=probe('backtick') `",
+    "javascript:probe('address')",
+    "data:text/html,<script>probe('data page')</script>",
+    "{{ 7 * 7 }} {% raw %} ${probe('template')} #{probe('template')} <%= probe('template') %>",
+    "\\\"-probe('escaped')-\\\"",
+    "&lt;script&gt;probe('entities')&lt;/script&gt; &#60;script&#62;",
+    "\u003cscript\u003eprobe('unicode')\u003c/script\u003e",
+    "\u202e\u2066<script>probe('bidi')</script>\u2069\u202c",
+    "\u2028probe('line separator')\u2029",
+    "constructor __proto__ toString hasOwnProperty",
+)
+SHORT = (  # where a name may only be short
+    "<script>probe(1)</script>",
+    '"><svg onload=probe(2)>',
+    "<img src=x onerror=probe(3)>",
+)
+
+
+def all_of_them(place):
+    """One text with each attempt, and a mark by which the text is found again."""
+    return f"mark-{place} " + " ".join(ATTEMPTS)

@@ -1,0 +1,86 @@
+"""Every page of the dashboard in a real browser, with hostile texts in all places: in light, dark, narrow, scriptless.
+
+The pages are those of the dashboard's own table: a new one is examined without a line here. Prints the weights.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from addresses import PATTERNS, all_addresses
+from attempts import SHORT
+from chromium import Chromium, Tab
+from examine import WEIGHT_BYTES, by_keyboard, weight, with_scripts, without_scripts
+from furnished import Furnished
+from signed_in import sign_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+# read by scripts, or led to only when something is too long for its page
+WITHOUT_LINK = frozenset(
+    {"/ui/live"} | {f"/ui/predictions/{{prediction_id}}/{end}" for end in ("events", "output", "log")}
+)
+
+
+@pytest.fixture(scope="module")
+def addresses(furnished: Furnished) -> dict[str, list[str]]:
+    return all_addresses(furnished)
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Chromium, furnished: Furnished) -> Iterator[Tab]:
+    with chromium.open(furnished.server.url) as opened:
+        sign_in(opened, furnished.server.key)
+        opened.problems()
+        yield opened
+
+
+def told(faults: list[tuple[str, str]]) -> str:
+    """Each fault once, with the addresses that have it."""
+    where: dict[str, list[str]] = {}
+    for path, fault in faults:
+        where.setdefault(fault, []).append(path)
+    return "\n".join(f"{fault}\n    at {' '.join(dict.fromkeys(paths))}" for fault, paths in where.items())
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_page(pattern: str, addresses: dict[str, list[str]], tab: Tab, furnished: Furnished) -> None:
+    assert addresses[pattern] or pattern in WITHOUT_LINK, "no page leads to it"
+    faults: list[tuple[str, str]] = []
+    for path in addresses[pattern]:
+        if not furnished.is_page(path):
+            continue
+        found = with_scripts(tab, path)
+        if (bytes_ := weight(tab, furnished)) > WEIGHT_BYTES:
+            found.append(f"style sheets and scripts weigh {bytes_} bytes")
+        found += without_scripts(tab, path)
+        faults += [(path, one) for one in found]
+    faults += [(path, one) for path in addresses[pattern][:1] for one in by_keyboard(tab, path)]
+    tab.problems()  # the keyboard may have left a page in the middle
+    assert not faults, told(faults)
+
+
+def test_pages_without_a_sign_in(chromium: Chromium, furnished: Furnished) -> None:
+    _, _, shown = furnished.server.call("GET", f"/v1/predictions/{furnished.predictions['texts']}")
+    permalinks = []
+    for one in furnished.predictions.values():
+        _, _, shown = furnished.server.call("GET", f"/v1/predictions/{one}")
+        permalinks.append(shown["urls"]["web"].removeprefix(furnished.server.url))
+    attempt = quote(SHORT[0] + SHORT[1], safe="")
+    faults: list[tuple[str, str]] = []
+    with chromium.open(furnished.server.url) as tab:
+        for path in ("/ui/sign-in", f"/ui/sign-in?next={attempt}&code={attempt}", *permalinks):
+            found = with_scripts(tab, path) + without_scripts(tab, path) + by_keyboard(tab, path)
+            # the browser itself says on its console that a wrong code was refused
+            faults += [(path, one) for one in found if "code=" not in path or "status of 401" not in one]
+    assert not faults, told(faults)
+
+
+def test_pages_of_errors(tab: Tab) -> None:
+    attempt = quote(SHORT[0] + SHORT[2], safe="")
+    faults: list[tuple[str, str]] = []
+    for path in (f"/ui/{attempt}", f"/ui/predictions/{attempt}", f"/ui/models/{attempt}/{attempt}"):
+        found = [one for one in with_scripts(tab, path) + without_scripts(tab, path) if "answered with 404" not in one]
+        # the browser itself says on its console that the page is not there
+        faults += [(path, one) for one in found if "status of 404" not in one]
+    assert not faults, told(faults)
