@@ -1,4 +1,4 @@
-"""The two cookies of the dashboard: the sign-in, and the sentence that the next page shows once."""
+"""The cookies of the dashboard: the sign-in, the sentence that the next page shows once, and marks."""
 
 from typing import Final
 from urllib.parse import quote, unquote
@@ -8,6 +8,7 @@ from halley.api.http.asgi import Call, Header
 _NAME: Final = "halley_session"
 _NOTE: Final = "halley_note"
 _NOTE_SECONDS: Final = 60
+_MARK_SECONDS: Final = 365 * 86_400
 _LONGEST_NOTE: Final = 500
 
 
@@ -31,6 +32,16 @@ def set_note(text: str, *, is_https: bool) -> Header:
     """Let the next page show a sentence; "" removes it."""
     value = quote(text[:_LONGEST_NOTE], safe="")
     return _set(_NOTE, value, _NOTE_SECONDS if text else 0, is_https=is_https)
+
+
+def has_mark(call: Call, name: str) -> bool:
+    """Whether this browser keeps a mark."""
+    return _cookies(call).get(f"halley_{name}") == "1"
+
+
+def set_mark(name: str, *, is_https: bool) -> Header:
+    """Let the browser keep a mark for a year. It says nothing of anyone."""
+    return _set(f"halley_{name}", "1", _MARK_SECONDS, is_https=is_https)
 
 
 def _session_name(*, is_https: bool) -> str:

@@ -143,6 +143,7 @@ class Dashboard:
             raise NotAuthenticated("You are not signed in.")
         visit = Visit(call, self.api, identity, cookie, params, wants_json=wants_json)
         visit.note = note_of(call)
+        visit.is_https = self.guard.is_https(call)
         return visit
 
     # answers
@@ -188,9 +189,8 @@ class Dashboard:
             if visit.wants_json:
                 said = {"location": visit.url(shown.path), "note": shown.note}
                 return Response(headers=[JSON], body=msgspec.json.encode(said))
-            is_https = self.guard.is_https(visit.call)
-            notes = [set_note(shown.note, is_https=is_https)] if shown.note else []
-            return self.redirect(visit.url(shown.path), notes)
+            notes = [set_note(shown.note, is_https=visit.is_https)] if shown.note else []
+            return self.redirect(visit.url(shown.path), [*shown.headers, *notes])
         if visit.wants_json:
             return Response(status=shown.status, headers=[JSON], body=msgspec.json.encode(shown.data))
         values = {"data": shown.data, **shown.data, **shown.more}

@@ -34,11 +34,12 @@ class View:
 
 
 class Redirect:
-    """Lead to another page, which shows `note` once (a short sentence)."""
+    """Lead to another page, which shows `note` once (a short sentence). `headers` are cookies, for example."""
 
-    __slots__ = ("note", "path")
+    __slots__ = ("headers", "note", "path")
 
-    def __init__(self, path: str, note: str = "") -> None:
+    def __init__(self, path: str, note: str = "", *, headers: Sequence[Header] = ()) -> None:
+        self.headers = headers
         self.path = path
         self.note = note
 
@@ -46,7 +47,7 @@ class Redirect:
 class Visit:
     """A signed-in reader's request. Everything that it shows comes from `ask` or `get`."""
 
-    __slots__ = ("_api", "call", "cookie", "identity", "note", "params", "wants_json")
+    __slots__ = ("_api", "call", "cookie", "identity", "is_https", "note", "params", "wants_json")
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Visit:
         self.params = params  # of the row's pattern, without `.json`
         self.wants_json = wants_json
         self.note = ""
+        self.is_https = False  # how the browser reaches us
 
     @property
     def query(self) -> dict[str, str]:

@@ -3,6 +3,9 @@
 from typing import Final
 
 from halley.web.pages import home
-from halley.web.rows import Page, Row
+from halley.web.rows import Action, Page, Row
 
-ROWS: Final[tuple[Row, ...]] = (Page(name="ui.home", pattern="/ui", show=home.show, nav="Home"),)
+ROWS: Final[tuple[Row, ...]] = (
+    Page(name="ui.home", pattern="/ui", show=home.show, nav="Home"),
+    Action(name="ui.welcome.dismiss", pattern="/ui/welcome/dismiss", act=home.dismiss),
+)

@@ -72,7 +72,7 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
         output=shown_output(run.output),
         table=table_of(light(run.output)),
         log=_tail(text, is_whole=len(text) == len(run.logs)),
-        percent=None if run.has_ended else _percent(text),
+        percent=None if run.has_ended else percent_in(text),
         cause=CAUSES.get(run.termination_reason or "") if run.has_ended else None,
         waited=in_words(seconds_between(run.created_at, run.started_at)),
         ran=in_words(seconds_between(run.started_at, run.completed_at)),
@@ -87,7 +87,8 @@ def _tail(log: str, *, is_whole: bool) -> LogTail:
     return LogTail(text=text, is_whole=is_whole and len(text) == len(plain))
 
 
-def _percent(log: str) -> int | None:
+def percent_in(log: str) -> int | None:
+    """Where the last progress bar of a log stands; None without one."""
     found = _BAR.findall(log)
     return min(100, int(found[-1])) if found else None
 
