@@ -1,5 +1,6 @@
 """The dashboard: turns its rows into routes, each behind its guard, and renders what handlers return."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from halley.api.http.asgi import JSON, Call, Headers, Response
 from halley.api.http.budget import BodyBudget
 from halley.api.http.routing import Handler, Route
 from halley.api.internal import InternalApi
-from halley.api.presentation.problems import problem_of
+from halley.api.presentation.problems import internal_problem, problem_of
 from halley.errors import Forbidden, HalleyError, NotAuthenticated
 from halley.keys.records import Scope
 from halley.keys.sign_ins import LONGEST, SignIns
@@ -24,6 +25,7 @@ from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown
 from halley.web.templating import Templates
 from halley.web.visit import ApiRefused, Redirect, Visit
 
+_log: Final = logging.getLogger(__name__)
 SESSION_SECONDS: Final = int(LONGEST.total_seconds())
 POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -161,6 +163,9 @@ class Dashboard:
             if isinstance(error, NotAuthenticated) and not (wants_json or _is_fragment(call)):
                 return self._to_sign_in(call)
             problem = problem_of(error, call.request_id)
+        except Exception as error:  # noqa: BLE001 - the last resort, as in the API: a page says what to look for
+            _log.error("request %s failed", call.request_id, exc_info=error)
+            problem = internal_problem(call.request_id, is_create=call.method == "POST")
         return problem if wants_json or _is_fragment(call) else await self._error_page(call, problem)
 
     def _to_sign_in(self, call: Call) -> Response:

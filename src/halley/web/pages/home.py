@@ -22,8 +22,9 @@ async def show(visit: Visit) -> View:
     latest = await _predictions(visit, {"limit": str(_LATEST)})
     failed = await _predictions(visit, {"limit": str(_FAILED), "status": "failed,aborted"})
     models = read_models(checked(await visit.ask("GET", "/v1/models", query={"limit": _MODELS})).body)
+    numbers = await _numbers(visit)
     data = {
-        "numbers": await _numbers(visit),
+        "numbers": numbers,
         "latest": latest,
         "failed": [run for run in failed if run.status in _FAILURES],
         "models": models.results,
@@ -32,6 +33,7 @@ async def show(visit: Visit) -> View:
     return View(
         "home.html",
         msgspec.to_builtins(data),
+        numbers=numbers,
         more_models=models.next is not None,
         first_model=_first(models) if is_first else None,
         is_first=is_first,
@@ -49,9 +51,8 @@ async def _predictions(visit: Visit, query: dict[str, str]) -> list[RunLine]:
     return [line_of(run) for run in page.results]
 
 
-async def _numbers(visit: Visit) -> Numbers | None:
-    answer = await visit.ask("GET", "/v1/predictions/summary")
-    return read_numbers(answer.body) if answer.is_ok else None
+async def _numbers(visit: Visit) -> Numbers:
+    return read_numbers(checked(await visit.ask("GET", "/v1/predictions/summary")).body)
 
 
 def _first(models: ModelLines) -> str:

@@ -1,14 +1,13 @@
 """What the home page shows of predictions and models: few members of each."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from halley.web.templating import seconds_between
 from halley.web.views.media import files_in
 from halley.web.views.result import percent_in
-from halley.web.views.run import Run
+from halley.web.views.run import ShownRun
 
 _ERROR_CHARACTERS = 200
 _LOG_CHARACTERS = 4000
@@ -49,7 +48,7 @@ class ModelLines(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
-def line_of(run: Run) -> RunLine:
+def line_of(run: ShownRun) -> RunLine:
     """The prediction in a few words."""
     picture = next((file.path for file in files_in(run.output, limit=4) if file.kind == "image"), None)
     return RunLine(
@@ -65,6 +64,12 @@ def line_of(run: Run) -> RunLine:
     )
 
 
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds that 95 of 100 predictions took at most."""
+
+    p95: float
+
+
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     """The tiles at the top, from `/v1/predictions/summary`."""
 
@@ -73,8 +78,8 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     is_more: bool = False
     newest: int = 0
     statuses: Mapping[str, int] = {}
-    wait_seconds: Mapping[str, Any] | None = None
-    run_seconds: Mapping[str, Any] | None = None
+    wait_seconds: Times | None = None
+    run_seconds: Times | None = None
 
     @property
     def failed(self) -> int:
