@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import msgspec
@@ -97,9 +97,23 @@ class Client(Connection):
         """Cancel a prediction; one that has ended is unchanged."""
         return _prediction(read_answer(self.send("POST", f"/predictions/{segment(id)}/cancel")))
 
-    def predictions(self) -> Iterator[Json]:
-        """Iterate over the predictions, newest first, page by page."""
-        return self.pages("/predictions")
+    def predictions(self, query: Mapping[str, str] | None = None) -> Iterator[Json]:
+        """Iterate over the predictions, newest first, page by page. `query`: the filters of a Halley server."""
+        return self.pages("/predictions" if not query else f"/predictions?{urlencode(query)}")
+
+    def require_filters(self, what: str) -> None:
+        """Check that lists can be filtered by what their items do not show: only Halley servers do that.
+
+        Raises:
+            ServerRefused: this is another server; it would send everything.
+        """
+        try:
+            self.call("GET", "/predictions/summary")
+        except ServerRefused as refused:
+            if refused.status != 404:
+                raise
+            hint = "--status, --model, --error and --since are compared here, so they work with any server."
+            raise ServerRefused(404, f"{self.target.root} has no filter for {what}.", hint=hint) from refused
 
     def models(self) -> Iterator[Json]:
         """Iterate over the models, page by page."""

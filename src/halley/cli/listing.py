@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from halley.cli.client import Json
 from halley.cli.failures import UsageProblem
 from halley.cli.screen import Screen
@@ -26,21 +28,59 @@ def note_more(screen: Screen, shown: int, *, has_more: bool) -> None:
         screen.note(f"Only the first {shown} are shown; use --limit to show more.")
 
 
-def chosen(
-    predictions: Iterable[Json], *, status: str | None, model: str | None, since: datetime | None
-) -> Iterator[Json]:
-    """Filter a list of predictions, newest first."""
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which predictions a list shows. A Halley server chooses them; others send all, and what their items show is
+    compared here.
+    """
+
+    status: str | None = None
+    model: str | None = None
+    error: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    hidden: dict[str, str] = {}  # what no item shows: key, provider, tag, group
+
+    def query(self) -> dict[str, str]:
+        """As the members of a query."""
+        shown = {
+            "status": self.status,
+            "model": self.model,
+            "error": self.error,
+            "created_after": _in_query(self.since),
+            "created_before": _in_query(self.before),
+        }
+        return {name: text for name, text in shown.items() if text} | self.hidden
+
+    def fits(self, prediction: Json) -> bool:
+        """Whether what an item shows fits; the beginning of the time is not compared."""
+        created = read_instant(prediction.get("created_at"))
+        return (
+            (self.status is None or prediction.get("status") in self.status.split(","))
+            and (self.model is None or fnmatchcase(str(prediction.get("model") or ""), _plain_star(self.model)))
+            and (self.error is None or self.error.lower() in str(prediction.get("error") or "").lower())
+            and (self.before is None or created is None or created < self.before)
+        )
+
+
+def chosen(predictions: Iterable[Json], wanted: Wanted) -> Iterator[Json]:
+    """Filter a list of predictions, newest first; it ends at the first one that is too old."""
     for one in predictions:
         created = read_instant(one.get("created_at"))
-        if since is not None and created is not None and created < since:
+        if wanted.since is not None and created is not None and created < wanted.since:
             return
-        if status is not None and one.get("status") != status:
-            continue
-        if model is None or fnmatchcase(str(one.get("model") or ""), model):
+        if wanted.fits(one):
             yield one
 
 
-def read_since(text: str | None) -> datetime | None:
+def _in_query(at: datetime | None) -> str | None:
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _plain_star(pattern: str) -> str:
+    return pattern.replace("[", "[[]").replace("?", "[?]")
+
+
+def read_since(text: str | None, option: str = "--since") -> datetime | None:
     """Read `2h` as two hours ago, or a date or time; without a time zone it is this machine's.
 
     Raises:
@@ -56,7 +96,7 @@ def read_since(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageProblem(
-            f"--since {text!r} is not a time.", hint="Write 30m, 2h or 7d, or a date such as 2026-11-28."
+            f"{option} {text!r} is not a time.", hint="Write 30m, 2h or 7d, or a date such as 2026-11-28."
         ) from error
 
 

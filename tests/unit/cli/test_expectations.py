@@ -186,7 +186,8 @@ class Pages:
             row = {"id": f"p{number}", "model": model, "status": "succeeded", "created_at": made}
             yield {**row, "owner": "demo", "name": f"m{number}", "urls": {}}
 
-    def predictions(self):
+    def predictions(self, query):
+        self.asked = query
         return self.pages("/predictions")
 
     def models(self):

@@ -49,15 +49,30 @@ SaveOption = Annotated[
 @app.command("list")
 def list_(
     limit: LimitOption = 20,
-    status: Annotated[str | None, typer.Option("--status", help="Only predictions with this status.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only predictions with this status, or one of these, as in a,b.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="OWNER/NAME", help="Only predictions of this model; * matches any text."),
+    ] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="TEXT", help="Only failed ones with this text in the error.")
     ] = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="TIME", help="Only predictions since a date, or of the last 30m, 2h, 7d."),
     ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="TIME", help="Only predictions before a date, or older than 30m, 2h, 7d."),
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="ID", help="Only what was created with this key.")] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Only what ran here (local), or at this service elsewhere.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only predictions with this tag.")] = None,
+    group: Annotated[str | None, typer.Option("--group", help="Only failed ones of this group of errors.")] = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -69,18 +84,30 @@ def list_(
     Examples:
       halley predictions list --status failed --limit 5
       halley predictions list --model "demo/*" --since 2h
+      halley predictions list --error "out of memory" --tag nightly
       halley predictions list --json | jq -r ".[].id"
     """
     from halley.cli.failures import UsageProblem
-    from halley.cli.listing import chosen, first, note_more, read_since
+    from halley.cli.listing import Wanted, chosen, first, note_more, read_since
     from halley.cli.session import connect
 
-    if status is not None and status not in _STATUSES:
-        raise UsageProblem(f"There is no status {status!r}.", hint=f"Choose one of {', '.join(_STATUSES)}.")
+    for word in () if status is None else status.split(","):
+        if word not in _STATUSES:
+            raise UsageProblem(f"There is no status {word!r}.", hint=f"Choose one of {', '.join(_STATUSES)}.")
     screen = Screen(json_only=as_json)
-    start = read_since(since)
+    hidden = {"key": key, "provider": provider, "tag": tag, "group": group}
+    wanted = Wanted(
+        status=status,
+        model=model,
+        error=error,
+        since=read_since(since),
+        before=read_since(before, "--before"),
+        hidden={name: text for name, text in hidden.items() if text},
+    )
     with connect(server, token, profile) as client:
-        found, has_more = first(chosen(client.predictions(), status=status, model=model, since=start), limit)
+        if wanted.hidden:
+            client.require_filters(", ".join(wanted.hidden))
+        found, has_more = first(chosen(client.predictions(wanted.query()), wanted), limit)
     if as_json:
         screen.out_json(found)
     else:
