@@ -41,6 +41,13 @@ class OpenedModel(msgspec.Struct, frozen=True, kw_only=True):
         newest = self.model["latest_version"]
         return newest is not None and self.version is not None and newest["id"] == self.version["id"]
 
+    @property
+    def output_schema(self) -> Any:
+        """Of its output; None if it is not known."""
+        document = None if self.version is None else self.version["openapi_schema"]
+        schemas = document.get("components", {}).get("schemas", {}) if isinstance(document, dict) else {}
+        return schemas.get("Output") if isinstance(schemas, dict) else None
+
     def shown(self, tab: str) -> dict[str, Any]:
         """What the header of its pages needs. `tab` is the end of the page's path."""
         tabs = [(f"{self.path}{end}", text) for end, text in TABS]

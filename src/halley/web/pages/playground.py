@@ -16,8 +16,12 @@ from halley.web.forms.posted import Fault, read_json
 from halley.web.forms.view import State, input_from, is_edit, state_of_input, state_of_post, switched, view_of
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.earlier_files import earlier_files
+from halley.web.pages.following import load_result
 from halley.web.pages.opened import OpenedModel, open_model
 from halley.web.pages.uploads import with_uploads
+from halley.web.snippets.request import SnippetRequest, output_kind
+from halley.web.views.code import ShownCode, shown_code
+from halley.web.views.result import Result
 from halley.web.visit import ApiRefused, Redirect, View, Visit
 
 TEMPLATE: Final = "model_playground.html"
@@ -31,10 +35,10 @@ async def show(visit: Visit) -> View:
     """The form, filled in from `input`, `example` or `prediction`; and the run that `prediction` names."""
     query = visit.query
     opened = await open_model(visit, query.get("version", ""))
-    prediction = await _prediction(visit, query.get("prediction", ""))
+    result, prediction = await _prediction(visit, query.get("prediction", ""))
     value, faults = _given(opened.form, query, prediction)
     state = state_of_input(opened.form, value, is_json=query.get("view") == "json")
-    return await _page(visit, opened, state, faults, prediction=prediction)
+    return await _page(visit, opened, state, faults, result=result, prediction=prediction)
 
 
 async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
@@ -53,6 +57,30 @@ async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
     if faults or wrong:
         return await _page(visit, opened, state, [*faults, *wrong], status=422)
     return await _run(visit, opened, state, value)
+
+
+async def code(visit: Visit, posted: PostedForm) -> View:
+    """Show the code for what the form contains: the page with its code open, or the code alone for a script."""
+    opened = await _opened(visit, posted.get("version"))
+    pairs, faults = await with_uploads(visit, posted)
+    state = state_of_post(opened.form, pairs)
+    value, _ = input_from(opened.form, state)
+    chosen = _code(visit, opened, value, client=posted.get("client"), way=posted.get("way"), is_open=True)
+    if not visit.is_fragment:
+        return await _page(visit, opened, state, faults, code=chosen)
+    return View("model_code.html", {"code": chosen.text}, code=chosen, opened=opened)
+
+
+def _code(visit: Visit, opened: OpenedModel, value: dict[str, Any], **chosen: Any) -> ShownCode:
+    version = None if opened.is_newest or opened.version is None else opened.version["id"]
+    asked = SnippetRequest(
+        base_url=visit.call.variant.origin,
+        model=opened.name,
+        version=version,
+        input=value,
+        output=output_kind(opened.output_schema),
+    )
+    return shown_code(asked, secrets=secret_names(opened.form), **chosen)
 
 
 async def _opened(visit: Visit, version_id: str) -> OpenedModel:
@@ -100,9 +128,11 @@ async def _page(
     state: State,
     faults: Faults = (),
     *,
+    result: Result | None = None,
     prediction: dict[str, Any] | None = None,
     status: int = 200,
     problem: dict[str, Any] | None = None,
+    code: ShownCode | None = None,
 ) -> View:
     view = view_of(opened.form, state, faults)
     value, _ = input_from(opened.form, state)
@@ -120,17 +150,17 @@ async def _page(
         data,
         status=status,
         view=view,
+        result=result,
+        code=code or _code(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
         files=await earlier_files(visit, opened.form),
         notice=None if problem is None or problem.get("invalid_fields") else problem,
         **opened.shown(""),
     )
 
 
-async def _prediction(visit: Visit, prediction_id: str) -> dict[str, Any] | None:
-    if not prediction_id:
-        return None
-    found: dict[str, Any] = await visit.get(f"/v1/predictions/{prediction_id}")
-    return found
+async def _prediction(visit: Visit, prediction_id: str) -> tuple[Result | None, dict[str, Any] | None]:
+    """The run that the page shows, for its template and for its twin."""
+    return await load_result(visit, prediction_id) if prediction_id else (None, None)
 
 
 def _given(form: Form, query: dict[str, str], prediction: dict[str, Any] | None) -> tuple[dict[str, Any], Faults]:

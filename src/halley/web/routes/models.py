@@ -10,6 +10,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Page(name="ui.models", pattern="/ui/models", show=models.show, nav="Models"),
     Page(name="ui.model", pattern=_MODEL, show=playground.show),
     Action(name="ui.model.run", pattern=_MODEL, act=playground.act, limit_bytes=playground.FORM_BYTES),
+    Action(name="ui.model.code", pattern=f"{_MODEL}/code", act=playground.code, limit_bytes=playground.FORM_BYTES),
     Page(name="ui.model.api", pattern=f"{_MODEL}/api", show=model_tabs.api),
     Page(name="ui.model.examples", pattern=f"{_MODEL}/examples", show=model_tabs.examples),
     Page(name="ui.model.versions", pattern=f"{_MODEL}/versions", show=model_tabs.versions),

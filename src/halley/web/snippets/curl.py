@@ -7,7 +7,7 @@ from halley.web.snippets.literals import JSON, literal
 from halley.web.snippets.request import KEY_NAME, WEBHOOK, SnippetRequest, Way
 
 _AUTHORIZATION: Final = f'-H "Authorization: Bearer ${KEY_NAME}"'
-# the next member follows, so that an input with such a text is not taken for the end
+# with the member that follows it: an input may contain such a text
 _ENDED: Final = '"status":"(succeeded|failed|canceled)","created_at"'
 
 
