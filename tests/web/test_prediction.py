@@ -1,5 +1,6 @@
 """The page of one prediction, and two of them compared."""
 
+import re
 from typing import Any
 
 import pytest
@@ -75,6 +76,18 @@ async def test_it_is_canceled_and_its_data_deleted_by_forms(world: World, browse
         assert b"were removed" in page.body
 
 
+async def test_it_is_run_again_once_for_each_form(world: World, browser: Browser) -> None:
+    made = await ran(world)
+    page = (await browser.get(f"/ui/predictions/{made}")).body.decode()
+    once = re.search(r'name="once" value="([0-9a-f]{16})"', page)
+    assert once is not None
+    replies = [await browser.post(f"/ui/predictions/{made}/rerun", {"once": once[1]}) for _ in range(2)]
+    assert [reply.status for reply in replies] == [303, 303]
+    (again,) = {reply.headers["location"] for reply in replies}
+    shown = (await browser.get(again)).body.decode()
+    assert f'<dt>Run again from</dt><dd><a class="mono" href="/ui/predictions/{made}">' in shown
+
+
 async def test_what_another_account_or_no_one_may_see(world: World, browser: Browser) -> None:
     made = await ran(world)
     other = await Browser(world).signed_in(world.other_token)
@@ -83,7 +96,7 @@ async def test_what_another_account_or_no_one_may_see(world: World, browser: Bro
         assert (await browser.get(f"/ui/predictions/{made}{path}")).status == 200
         assert (await other.get(f"/ui/predictions/{made}{path}")).status == 404
         assert (await stranger.get(f"/ui/predictions/{made}{path}")).status in (303, 401)
-    for path in ("cancel", "delete-data"):
+    for path in ("cancel", "rerun", "delete-data"):
         assert (await other.post(f"/ui/predictions/{made}/{path}")).status == 404
         assert (await browser.post(f"/ui/predictions/{made}/{path}", token=None)).status == 403
     for odd in ("x", "0" * 26, f"{made}%2Fevents", f"{made}%2E%2E", "%00"):

@@ -1,5 +1,7 @@
 """The page of one prediction: its head, and the tab that is chosen. Only what is shown is asked for."""
 
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from halley.web.views.result import result_of
 from halley.web.views.run import ShownRun, read_run
 from halley.web.views.texts import light, part_of, plain_log, pretty
 from halley.web.views.timeline import attempts, phases, read_event_page, steps
+from halley.web.views.times import metrics_of
 from halley.web.visit import Redirect, View, Visit, checked
 
 EXPOSED: Final[tuple[Header, ...]] = ((b"x-halley-expose-aborted", b"1"),)
@@ -36,6 +39,7 @@ TABS: Final = {
     "request": "Request",
     "json": "JSON",
 }
+_ONCE: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _FILES: Final = 24  # shown with the output; the tab Assets has all
 _ROWS: Final = 100
 _HISTORY: Final = {"only": "history", "limit": "200"}
@@ -57,6 +61,7 @@ async def show(visit: Visit) -> View:
     run = read_run(answer.body)
     history = read_event_page(checked(await visit.ask("GET", f"{path}/events", query=_HISTORY)).body)
     related = read_related(checked(await visit.ask("GET", f"{path}/related")).body)
+    run = msgspec.structs.replace(run, tags=(await visit.get(f"{path}/tags"))["tags"])
     name = visit.query.get("tab", "output")
     name = name if name in TABS else "output"
     tab = await _LOADERS[name](visit, run, answer)
@@ -64,6 +69,7 @@ async def show(visit: Visit) -> View:
         "prediction": msgspec.Raw(answer.body),
         "history": history.results,
         "related": related.results,
+        "tags": run.tags,
         **tab.data,
     }
     return View(
@@ -76,6 +82,8 @@ async def show(visit: Visit) -> View:
         attempts=attempts(run, history.results),
         cause=CAUSES.get(run.termination_reason or ""),
         manual=MANUAL,
+        metrics=metrics_of(run),
+        once=secrets.token_hex(8),
         **tab.more,
     )
 
@@ -84,6 +92,15 @@ async def cancel(visit: Visit, _: PostedForm) -> Redirect:
     """Cancel it, if it has not ended."""
     await visit.post(f"{path_of(visit)}/cancel")
     return Redirect(f"/ui/predictions/{visit.params[0]}", "Cancel requested.")
+
+
+async def rerun(visit: Visit, form: PostedForm) -> Redirect:
+    """Run it again with the same input, once for each form that was shown."""
+    # a form that is sent twice makes one prediction
+    once = form.get("once")
+    headers = ((b"idempotency-key", f"page-{once}".encode()),) if _ONCE.fullmatch(once) else ()
+    made = await visit.post(f"{path_of(visit)}/rerun", {}, headers=headers)
+    return Redirect(f"/ui/predictions/{made['id']}", "This is the new run.")
 
 
 async def delete_data(visit: Visit, _: PostedForm) -> Redirect:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from halley.web.pages import comparing, prediction
+from halley.web.pages import comparing, gallery, grid, prediction
 from halley.web.rows import Action, Page, Row
 
 _ONE: Final = "/ui/predictions/{prediction_id}"
@@ -12,6 +12,11 @@ ROWS: Final[tuple[Row, ...]] = (
     Page(name="ui.prediction.log", pattern=f"{_ONE}/log", show=prediction.log),
     Page(name="ui.prediction.with_input", pattern=f"{_ONE}/with-input/{{file_index}}", show=prediction.with_input),
     Action(name="ui.prediction.cancel", pattern=f"{_ONE}/cancel", act=prediction.cancel),
+    Action(name="ui.prediction.rerun", pattern=f"{_ONE}/rerun", act=prediction.rerun),
     Action(name="ui.prediction.delete_data", pattern=f"{_ONE}/delete-data", act=prediction.delete_data),
     Page(name="ui.compare", pattern="/ui/compare", show=comparing.show),
+    Page(name="ui.gallery", pattern="/ui/gallery", show=gallery.show, nav="Gallery"),
+    Page(name="ui.grid", pattern="/ui/grid", show=grid.show_form),
+    Page(name="ui.grid.table", pattern="/ui/grid/{tag}", show=grid.show_table),
+    Action(name="ui.grid.run", pattern="/ui/grid", act=grid.post, limit_bytes=2 * 2**20),
 )

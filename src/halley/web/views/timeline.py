@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from halley.strict_json import is_heavy
 from halley.web.views.durations import in_words, seconds_between
 from halley.web.views.run import ShownRun
 from halley.web.views.texts import cut
@@ -163,7 +164,7 @@ def _in_words(event: LoggedEvent, data: dict[str, Any]) -> tuple[str, str]:
         case "logs":
             return "Log", str(data.get("text", ""))
         case "output":
-            return "Output", _raw(event)
+            return "Output", _output(event)
         case "progress":
             return "Progress", f"{_percent(data.get('fraction'))} ({data.get('current')} of {data.get('total')})"
         case "metric":
@@ -200,6 +201,13 @@ def _members(event: LoggedEvent) -> dict[str, Any]:
 def _raw(event: LoggedEvent) -> str:
     # an item may have megabytes, and only the beginning is shown
     return bytes(event.data)[: 4 * _DETAIL].decode("utf-8", "ignore")
+
+
+def _output(event: LoggedEvent) -> str:
+    if is_heavy(bytes(event.data)):
+        return _raw(event)
+    value = _members(event).get("value")
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _percent(fraction: object) -> str:

@@ -31,6 +31,12 @@ def times(left: ShownRun, right: ShownRun) -> list[TimeRow]:
     return rows
 
 
+def metrics_of(run: ShownRun) -> list[tuple[str, str]]:
+    """Names and values, without the times that the course of the prediction shows."""
+    names = [name for name in run.metrics if name not in ("predict_time", "total_time")]
+    return [(name, _metric(run, name)) for name in names[:_METRICS]]
+
+
 def _waited(run: ShownRun) -> str:
     return in_words(seconds_between(run.created_at, run.started_at or run.completed_at))
 

@@ -1,0 +1,162 @@
+"""A grid run: its form, its preview, and the table that fills."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from halley.errors import NotFound
+from halley.ids import is_id
+from halley.web.forms_posted import PostedForm
+from halley.web.views.grid import MOST_RUNS, GridAxis, GridInvalid, GridPlan, plan, read_input, read_values, table
+from halley.web.views.media import files_in
+from halley.web.views.model_inputs import ModelInput, inputs_of
+from halley.web.views.outputs import shown_output
+from halley.web.views.run import ShownRun, read_run, read_run_page
+from halley.web.views.texts import pretty
+from halley.web.visit import Redirect, View, Visit, checked
+
+_TAG: Final = re.compile(r"grid-[0-9a-f]{16}", re.ASCII)
+_MODELS: Final = 8
+_FIELDS: Final = ("input", "x", "x_values", "y", "y_values")
+_MODEL_NAME: Final = re.compile(r"[^/?#%\s]{1,200}/[^/?#%\s]{1,200}")
+
+
+async def show_form(visit: Visit) -> View:
+    """The form: for the models of the query (`model`, repeated), and with the input of a prediction (`from`)."""
+    query = visit.query
+    fields = {name: query.get(name, "") for name in _FIELDS}
+    models = [name for name in _models_in(visit) if name]
+    if is_id(start := query.get("from", "")):
+        run = read_run(checked(await visit.ask("GET", f"/v1/predictions/{start}")).body)
+        shown = pretty(run.input)
+        fields["input"] = shown.text if shown.is_whole else ""
+        models = models or [run.model]
+    return await _form(visit, models, fields, _new_tag())
+
+
+async def post(visit: Visit, form: PostedForm) -> View | Redirect:
+    """Preview the runs, or make them."""
+    models, fields = form.all("model"), {name: form.get(name) for name in _FIELDS}
+    tag = form.get("grid")
+    tag = tag if _TAG.fullmatch(tag) else _new_tag()
+    try:
+        made = await _planned(visit, models, fields)
+    except GridInvalid as error:
+        return await _form(visit, models, fields, tag, faults={error.field: str(error)})
+    if form.get("do") != "run":
+        return await _form(visit, models, fields, tag, planned=made)
+    return await _made(visit, made, models, fields, tag)
+
+
+async def show_table(visit: Visit) -> View:
+    """The runs with the tag in the path, arranged by `x` (down) and `y` (across)."""
+    tag = visit.params[0]
+    if not _TAG.fullmatch(tag):
+        raise NotFound("There is no such grid")
+    answer = checked(await visit.ask("GET", "/v1/predictions", query={"tag": tag, "limit": str(MOST_RUNS)}))
+    runs = read_run_page(answer.body).results[::-1]
+    if not runs:
+        raise NotFound("There is no such grid, or it has no predictions any more")
+    x, y = visit.query.get("x", ""), visit.query.get("y", "")
+    data = {"tag": tag, "x": x, "y": y, "predictions": msgspec.Raw(answer.body)}
+    return View(
+        "grid.html",
+        data,
+        table=table(runs, x, y),
+        shown={run.id: _shown(run) for run in runs},
+        ended=sum(run.has_ended for run in runs),
+        count=len(runs),
+        models=list(dict.fromkeys(run.model for run in runs)),
+    )
+
+
+async def _made(
+    visit: Visit, made: GridPlan, models: Sequence[str], fields: Mapping[str, str], tag: str
+) -> View | Redirect:
+    count, refusal = 0, ""
+    for number, run in enumerate(made.runs):
+        # a form that is sent twice makes no second set
+        headers = ((b"idempotency-key", f"{tag}-{number}".encode()),)
+        body = {"input": run.input, "tags": [tag]}
+        answer = await visit.ask("POST", f"/v1/models/{run.model}/predictions", body=body, headers=headers)
+        if not answer.is_ok:
+            refusal = str((answer.json() or {}).get("detail", "")).strip()
+            break
+        count += 1
+    if not count:
+        return await _form(visit, models, fields, tag, planned=made, faults={"": refusal})
+    axes = {name: axis.name for name, axis in (("x", made.down), ("y", made.across)) if axis is not None}
+    note = f"{count} predictions created."
+    if refusal:
+        note = f"{count} of {len(made.runs)} predictions created. The next one was refused: {refusal}"
+    return Redirect(_with_query(f"/ui/grid/{tag}", axes), note)
+
+
+async def _planned(visit: Visit, models: Sequence[str], fields: Mapping[str, str]) -> GridPlan:
+    names = [name for name in models if _MODEL_NAME.fullmatch(name)][: _MODELS + 1]
+    if len(names) > _MODELS:
+        raise GridInvalid("model", f"at most {_MODELS} models at once")
+    kinds = {one.name: one.kind for one in (await _inputs(visit, names))}
+    axes = []
+    for name in ("x", "y"):
+        if varied := fields[name]:
+            values = read_values(fields[f"{name}_values"], kinds.get(varied, ""), f"{name}_values")
+            if not values:
+                raise GridInvalid(f"{name}_values", "write the values, one on each line")
+            axes.append(GridAxis(name=f"input.{varied}", values=values))
+    return plan(names, read_input(fields["input"]), axes)
+
+
+async def _form(
+    visit: Visit,
+    chosen: Sequence[str],
+    fields: Mapping[str, str],
+    tag: str,
+    *,
+    planned: GridPlan | None = None,
+    faults: Mapping[str, str] | None = None,
+) -> View:
+    listed = (await visit.get("/v1/models"))["results"]
+    names = [f"{one['owner']}/{one['name']}" for one in listed]
+    data = {"models": names, "chosen": list(chosen), "inputs": await _inputs(visit, chosen), "most": MOST_RUNS}
+    return View(
+        "grid_form.html",
+        data,
+        fields=fields,
+        tag=tag,
+        planned=planned,
+        faults=faults or {},
+        status=422 if faults else 200,
+    )
+
+
+async def _inputs(visit: Visit, models: Sequence[str]) -> list[ModelInput]:
+    """Inputs of the first model: those of the others are checked by the API."""
+    name = next((one for one in models if _MODEL_NAME.fullmatch(one)), None)
+    if name is None:
+        return []
+    answer = await visit.ask("GET", f"/v1/models/{name}")
+    latest = answer.json().get("latest_version") if answer.is_ok else None
+    return inputs_of(latest.get("openapi_schema")) if latest else []
+
+
+def _shown(run: ShownRun) -> dict[str, Any]:
+    return {"files": files_in(run.output, limit=2), "output": shown_output(run.output)}
+
+
+def _models_in(visit: Visit) -> list[str]:
+    raw: bytes = visit.call.scope.get("query_string", b"")
+    pairs = parse_qsl(raw.decode("ascii", "replace"), max_num_fields=100)
+    return [value for name, value in pairs if name == "model"]
+
+
+def _with_query(path: str, members: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(members)}" if members else path
+
+
+def _new_tag() -> str:
+    return f"grid-{secrets.token_hex(8)}"

@@ -1,0 +1,97 @@
+"""Grid runs, the same input to several models, and the gallery."""
+
+import re
+
+import pytest
+
+from api.world import World
+from pictures import png
+from web.browser import Browser
+
+pytestmark = pytest.mark.anyio
+
+FORM = {"model": "acme/free", "input": '{"keep": true}', "x": "", "x_values": "", "y": "", "y_values": ""}
+
+
+async def test_one_run_is_made_for_each_combination(world: World, browser: Browser) -> None:
+    values = {**FORM, "model": "acme/echo", "input": "", "x": "prompt", "x_values": "a lake\n5\na lake"}
+    page = (await browser.post("/ui/grid", {**values, "do": "preview"})).body.decode()
+    assert "2 predictions" in page
+    assert "Run 2" in page
+    tag = re.search(r'name="grid" value="(grid-[0-9a-f]{16})"', page)
+    assert tag is not None
+    reply = await browser.post("/ui/grid", {**values, "do": "run", "grid": tag[1]})
+    assert (reply.status, reply.headers["location"]) == (303, f"/ui/grid/{tag[1]}?x=input.prompt")
+    again = await browser.post("/ui/grid", {**values, "do": "run", "grid": tag[1]})
+    assert again.status == 303
+    made = (await world.get("/v1/predictions")).json()["results"]
+    assert [one["input"] for one in made] == [{"prompt": "5"}, {"prompt": "a lake"}]
+    await world.run(made[0]["id"], "<b>five</b>")
+    shown = (await browser.get(reply.headers["location"])).body.decode()
+    assert "1 of 2 ended" in shown
+    assert "&lt;b&gt;five&lt;/b&gt;" in shown
+    assert shown.index("a lake") < shown.index("five")
+    other = await Browser(world).signed_in(world.other_token)
+    assert (await other.get(reply.headers["location"])).status == 404
+
+
+async def test_the_same_input_goes_to_several_models(world: World, browser: Browser) -> None:
+    page = await browser.get("/ui/grid?model=acme/echo&model=acme/free")
+    assert page.body.decode().count(" checked>") == 2
+    fields = [("model", "acme/echo"), ("model", "acme/free"), ("input", '{"prompt": "x"}'), ("do", "run")]
+    reply = await browser.post("/ui/grid", fields)
+    assert reply.headers["location"].endswith("?x=model")
+    made = (await world.get("/v1/predictions")).json()["results"]
+    assert {one["model"] for one in made} == {"acme/echo", "acme/free"}
+    shown = (await browser.get(reply.headers["location"])).body.decode()
+    assert "0 of 2 ended" in shown
+
+
+@pytest.mark.parametrize(("changed", "fault"), [
+    ({"model": ""}, "choose a model"),
+    ({"input": "[1]"}, "must be a JSON object"),
+    ({"x": "n", "x_values": ""}, "write the values"),
+    ({"x": "n", "x_values": "\n".join(map(str, range(65)))}, "65 runs are more than 64"),
+    ({"x": "n", "x_values": "1", "y": "n", "y_values": "2"}, "is varied already"),
+])  # fmt: skip
+async def test_faults_are_shown_and_nothing_is_made(
+    world: World, browser: Browser, changed: dict[str, str], fault: str
+) -> None:
+    reply = await browser.post("/ui/grid", {**FORM, **changed, "do": "run"})
+    assert reply.status == 422
+    assert fault in reply.body.decode()
+    assert (await world.get("/v1/predictions")).json()["results"] == []
+
+
+async def test_a_refused_input_is_told_and_nothing_is_lost(world: World, browser: Browser) -> None:
+    values = {**FORM, "model": "acme/echo", "input": '{"prompt": 5}', "do": "run"}
+    reply = await browser.post("/ui/grid", values)
+    assert reply.status == 422
+    page = reply.body.decode()
+    assert "input.prompt" in page
+    assert "&#34;prompt&#34;: 5" in page
+
+
+async def test_the_form_takes_the_input_of_a_prediction(world: World, browser: Browser) -> None:
+    made = await world.create("acme/free")
+    page = (await browser.get(f"/ui/grid?from={made['id']}")).body.decode()
+    assert "&#34;prompt&#34;: &#34;hi&#34;" in page
+    assert 'value="acme/free" checked' in page
+    for odd in ("grid-x", "nothing", f"grid-{'0' * 16}", "%2e%2e"):
+        assert (await browser.get(f"/ui/grid/{odd}")).status == 404
+
+
+async def test_the_gallery_shows_pictures_of_one_account(world: World, browser: Browser) -> None:
+    made = await world.create("acme/free")
+    await world.start(made["id"])
+    file = await world.keep(made["id"], 0, "a.png", png(), "image/png")
+    await world.output(made["id"], [file.ref], files=(file,))
+    await world.finish(made["id"])
+    await world.run((await world.create("acme/echo"))["id"], "no picture")
+    page = (await browser.get("/ui/gallery")).body.decode()
+    assert page.count("<img") == 1
+    assert 'loading="lazy"' in page
+    assert f'href="/ui/predictions/{made["id"]}"' in page
+    assert (await browser.get("/ui/gallery?model=acme/echo")).body.decode().count("<img") == 0
+    other = await Browser(world).signed_in(world.other_token)
+    assert (await other.get("/ui/gallery")).body.decode().count("<img") == 0
