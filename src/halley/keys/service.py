@@ -65,7 +65,7 @@ class Keys:
         return identity
 
     async def by_id(self, key_id: str) -> Identity | None:
-        """The identity of a key by its id; None if it is absent or revoked. It is read anew each time."""
+        """The identity of a key by its id; None if it is absent or revoked. It is read from the store each time."""
         key = await self._store.get_key(key_id)
         account = None if key is None or key.revoked_at is not None else await self._store.get_account(key.account_id)
         return None if key is None or account is None else Identity(account, key, self._clock.monotonic())

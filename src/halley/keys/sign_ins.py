@@ -20,7 +20,7 @@ from halley.keys.service import Identity, Keys
 
 IDLE: Final = timedelta(hours=12)  # after the last request
 LONGEST: Final = timedelta(days=7)
-_STEP: Final = timedelta(minutes=10)  # so seldom is the end written anew
+_STEP: Final = timedelta(minutes=10)  # the end is written again only after such a time
 _TOKEN_BYTES: Final = 32
 CODE_SECONDS: Final = 600.0
 

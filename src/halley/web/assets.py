@@ -1,4 +1,4 @@
-"""Our own style sheets and scripts. Their URLs contain a digest of all of them, so browsers may keep them for ever."""
+"""Our own style sheets and scripts. Their URLs contain a digest of all of them, so browsers may keep them without asking."""
 
 import gzip
 import hashlib

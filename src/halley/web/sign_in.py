@@ -61,7 +61,7 @@ class SignInPages:
 
 
 def local_path(there: str) -> str:
-    """A path of the dashboard, whatever was asked: the reader must not be led to another site."""
+    """A path of the dashboard, also if another was asked for: the reader must not be led to another site."""
     parts = urlsplit(there)
     is_ours = not parts.scheme and not parts.netloc and there.startswith("/ui") and "\\" not in there
     return there if is_ours and there.isascii() and there.isprintable() else "/ui"

@@ -1,4 +1,4 @@
-"""Tells streams that some prediction of their account has changed, for pages that then ask what.
+"""Informs streams that some prediction of their account has changed; pages then ask which.
 
 Many changes become one: at most one each second, and less often if many streams are open, because each makes its reader
 ask again. Without streams nothing is done. A hint names a prediction, not its account, so the rows of some of them are
@@ -19,7 +19,7 @@ from halley.keys.service import Identity
 from halley.predictions.service import Predictions
 
 PACE_SECONDS: Final = 1.0
-STREAMS_AT_PACE: Final = 10  # with more streams all are told less often, in proportion
+STREAMS_AT_PACE: Final = 10  # with more streams all get events less often, in proportion
 CLOCK_SECONDS: Final = 5.0
 READS_AT_ONCE: Final = 50
 _REMEMBERED: Final = 2000
@@ -29,7 +29,7 @@ END: Final = b"event: end\ndata: 1\n\n"  # do not come back with this key
 
 
 class AccountChanges:
-    """The open streams, and what changed since they were told last. Use it in the loop's thread only."""
+    """The open streams, and what changed since their last event. Use it in the loop's thread only."""
 
     def __init__(self, *, hub: Hub, predictions: Predictions, clock: Clock) -> None:
         self._hub = hub

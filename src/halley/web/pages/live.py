@@ -1,4 +1,4 @@
-"""The event stream that tells an open page when to fetch its live parts again."""
+"""The event stream that makes an open page fetch its live parts again, after a change."""
 
 from halley.api.http.asgi import Response
 from halley.web.visit import Visit
