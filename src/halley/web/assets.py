@@ -1,4 +1,4 @@
-"""Our own style sheets and scripts. Their URLs contain a digest of all of them, so browsers may keep them without asking."""
+"""Our own style sheets and scripts. Their URLs contain a digest of all of them, so browsers may keep them."""
 
 import gzip
 import hashlib
