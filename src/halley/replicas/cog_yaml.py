@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from halley.errors import Unusable
+from halley.replicas.form_yaml import FORM_KEYS, FormTable
 from halley.settings import parse_bytes, parse_seconds, read_period
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _OURS: Final[tuple[str, ...]] = (
     "pinned",
     "gpu_memory",
     "retention",
+    "form",
 )
 CONCURRENCY: Final = "COG_MAX_CONCURRENCY"  # has priority over `concurrency` and the decorator, as in Cog
 SETUP_TIMEOUT: Final = "COG_SETUP_TIMEOUT"  # seconds
@@ -78,6 +80,7 @@ class CogFile(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool | None = None
     gpu_memory_bytes: int | None = None
     retention: str | None = None
+    form: dict[str, Any] | None = None  # how its inputs are arranged in a form (`form_yaml`)
     build: dict[str, Any] = {}
     installs: Installs = Installs()
     weights: str | None = None  # a path or a link for `setup(weights)`
@@ -136,6 +139,7 @@ class _Reader:
             pinned=self.choice("x-halley", "pinned"),
             gpu_memory_bytes=self.measure("x-halley", "gpu_memory", parse_bytes),
             retention=self.period("x-halley", "retention"),
+            form=self.form(),
             build=self.table("build"),
             installs=self.installs(),
             weights=self.weights(),
@@ -197,6 +201,10 @@ class _Reader:
             return read_period(value)
         except ValueError as error:
             raise self.wrong(f"{name}.{key}", str(error).removeprefix("expected ")) from error
+
+    def form(self) -> dict[str, Any] | None:
+        value = self.table("x-halley").get("form")
+        return None if value is None else FormTable(value, self.wrong).read()
 
     def environment(self) -> dict[str, str]:
         """The variables. Cog writes a list of `NAME=value`; a mapping is accepted as well."""
@@ -311,6 +319,7 @@ class _Reader:
     def warnings(self) -> list[str]:
         known = [(str(key), _KNOWN, "") for key in self.top if not str(key).startswith("x-")]
         known += [(key, _OURS, "x-halley.") for key in self.table("x-halley")]
+        known += [(str(key), FORM_KEYS, "x-halley.form.") for key in self.table("x-halley").get("form") or ()]
         known += [(key, _BUILD, "build.") for key in self.table("build")]
         return [self.unknown(key, names, prefix) for key, names, prefix in known if key not in names]
 
@@ -326,7 +335,7 @@ class _Reader:
 def _lines(node: yaml.Node, prefix: str = "") -> list[tuple[str, int]]:
     import yaml
 
-    if not isinstance(node, yaml.MappingNode) or prefix.count(".") > 1:
+    if not isinstance(node, yaml.MappingNode) or prefix.count(".") > 2:
         return []
     found = []
     for key, value in node.value:

@@ -15,6 +15,7 @@ from halley.replicas import endings, frames
 from halley.replicas.channel import Body
 from halley.replicas.child import Child
 from halley.replicas.endings import Exit
+from halley.replicas.form_yaml import form_faults, with_form
 from halley.replicas.loading import ModelSource, load_source
 from halley.replicas.output_journal import UnsentOutput
 from halley.replicas.places import Places
@@ -126,14 +127,15 @@ class _Inspection:
         self._said = (self._said + text)[-endings.SAID_CHARS :]
 
     def _inspected(self, frame: frames.DescribedFrame) -> Inspected:
+        document = with_form(bytes(frame.schema), self._source.form)
         return Inspected(
-            openapi_schema=bytes(frame.schema),
+            openapi_schema=document,
             ref=self._source.ref,
             is_async=frame.is_async,
             streams=frame.streams,
             max_concurrency=frame.max_concurrency,
             file_inputs=frame.file_inputs,
-            warnings=(*self._source.warnings, *frame.warnings),
+            warnings=(*self._source.warnings, *frame.warnings, *form_faults(document)),
         )
 
 
@@ -146,7 +148,7 @@ def _from_document(source: ModelSource, document: bytes) -> Inspected:
         streams=isinstance(output, dict) and output.get("x-cog-array-type") == "iterator",
         max_concurrency=source.max_concurrency or 1,
         file_inputs=_names_files(schemas["Input"].get("properties")),
-        warnings=source.warnings,
+        warnings=(*source.warnings, *form_faults(document)),
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 import halley
 from halley.errors import Unusable
 from halley.replicas.cog_yaml import CogFile, Installs, read_cog_yaml
+from halley.replicas.form_yaml import with_form
 from halley.settings import ModelSettings
 
 CONVENTION: Final = ("run.py", "predict.py")  # in this order, as Cog prefers the newer name
@@ -46,6 +47,7 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     env: Literal["own", "current"] | None = None  # None: the server's setting
     environment_key: str | None = None  # of the environment of `python`; None: not built by Halley
     openapi_schema: bytes | None = None  # a schema that came with the model
+    form: dict[str, Any] | None = None  # how its inputs are arranged in a form
     python: str = sys.executable  # the interpreter that runs it
     warnings: tuple[str, ...] = ()
 
@@ -139,6 +141,7 @@ def _from_cog_yaml(folder: Path, name: str, cog: CogFile) -> ModelSource:
     for wanted, key in ((ref, "run"), (cog.train_ref, "train")):
         if wanted is not None:
             _check_ref(folder, wanted, cog.lines.get(key))
+    ready = _ready_schema(folder)
     return ModelSource(
         name=name,
         folder=folder,
@@ -155,7 +158,8 @@ def _from_cog_yaml(folder: Path, name: str, cog: CogFile) -> ModelSource:
         retention=cog.retention,
         build=cog.build,
         installs=cog.installs,
-        openapi_schema=_ready_schema(folder),
+        openapi_schema=None if ready is None else with_form(ready, cog.form),
+        form=cog.form,
         warnings=cog.warnings,
     )
 

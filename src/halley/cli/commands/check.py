@@ -75,6 +75,9 @@ def check(
     ]
     if rows:
         screen.table(["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"], rows)
+    form = document.get("x-halley-form")
+    if form:
+        screen.out(f"FORM  {describe_form(form)}")
     screen.out(f"OUTPUT  {describe(schemas.get('Output', {}))}")
     screen.out(f"ENVIRONMENT  {environment.words()}")
     for package in environment.packages:
@@ -185,6 +188,17 @@ def describe(item: dict[str, Any]) -> str:
     if kind == "string" and item.get("format") in {"uri", "password"}:
         return {"uri": "file", "password": "secret"}[item["format"]]
     return kind
+
+
+def describe_form(form: dict[str, Any]) -> str:
+    """Describe how the author arranged the inputs, in one line."""
+    parts = [f"order: {', '.join(form['order'])}"] if form.get("order") else []
+    parts += [f"{title}: {', '.join(names)}" for title, names in form.get("groups", {}).items()]
+    parts += [f"hidden: {', '.join(form['hidden'])}"] if form.get("hidden") else []
+    counts = [(len(form.get(key, ())), word) for key, word in (("labels", "label"), ("help", "help text"))]
+    counts.append((len(form.get("examples", ())), "example"))
+    parts += [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count]
+    return "; ".join(parts)
 
 
 def shown_default(item: dict[str, Any]) -> str:

@@ -176,10 +176,11 @@ class Builder:
             items = [BLANK] * max(1, min(field.min_length or 0, 8))  # one to begin with, without a press of Add
         children, sent = [], 0
         for number, one in enumerate(items):
-            child = self.control(item, one, (*path, str(number)), (*place, str(sent)))
+            is_sent = not is_blank(one)
+            child = self.control(item, one, (*path, str(number)), (*place, str(sent) if is_sent else ""))
             label = f"{field.label} {number + 1}".strip()
             children.append(_removable(_with(child, label=label, required=False), path, number))
-            sent += not is_blank(one)
+            sent += is_sent
         is_full = field.max_length is not None and len(items) >= field.max_length
         add = "" if is_full else names.name_of(names.ADD, path)
         return _with(base, widget="list", children=tuple(children), add_name=add)
