@@ -20,6 +20,7 @@ from halley.predictions.tags import is_tag
 MOST_CHARACTERS: Final = 200
 """Of each member; a longer one is refused."""
 FAILED: Final = frozenset({Status.FAILED})
+UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.ABORTED})
 LIVE: Final = frozenset({Status.STARTING, Status.PROCESSING})
 
 # only these: what a database and this module must do alike

@@ -26,6 +26,7 @@ Question = Callable[[SqliteStore], Awaitable[object]]
 PART = SearchPart(limit=20, most_rows=200)
 QUESTIONS: dict[str, Question] = {
     "none fits": lambda store: store.search("anna", read_filter({"model": "demo/absent"}), PART),
+    "few fit": lambda store: store.search("anna", read_filter({"status": "failed,aborted", "provider": "x"}), PART),
     "no error fits": lambda store: store.search("anna", read_filter({"error": "absent"}), PART),
     "no group fits": lambda store: store.search("anna", read_filter({"group": "0" * 16}), PART),
     "all fit": lambda store: store.search("anna", read_filter({"model": "demo/*"}), PART),

@@ -11,7 +11,7 @@ import msgspec
 
 from halley.clock import from_micros, to_micros
 from halley.ids import first_id_at
-from halley.predictions.filters import FAILED, LIVE, PredictionFilter, folded
+from halley.predictions.filters import FAILED, LIVE, UNSUCCESSFUL, PredictionFilter, folded
 from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.search import (
     MOST_COUNTED,
@@ -138,9 +138,9 @@ def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = Non
     elif statuses and statuses <= LIVE:
         # walked as a whole: there is no index by account, and its length is limited
         table, key, bounds, values = "queue AS s", "s.prediction_id", "s.account_id = ?", []
-    elif statuses == FAILED:
+    elif statuses and statuses <= UNSUCCESSFUL:
         table, key, values = "predictions AS p INDEXED BY predictions_failed", "p.id", []
-        bounds = "p.account_id = ? AND p.status = 'failed'"
+        bounds = "p.account_id = ? AND p.status IN ('failed', 'aborted')"  # worded as in the index
     else:
         table, key, values = "predictions AS p INDEXED BY predictions_of_account", "p.id", []
         bounds = "p.account_id = ?"
