@@ -406,7 +406,9 @@ async def test_settings_are_filtered_and_secrets_masked(world: World) -> None:
     page = (await browser.get("/ui/settings?q=json_depth")).body.decode()
     assert "limits.json_depth" in page
     assert "limits.json_values" not in page
-    assert "No setting fits" in (await browser.get("/ui/settings?q=zzz")).body.decode()
+    assert "All settings have their defaults" in (await browser.get("/ui/settings")).body.decode()
+    assert "limits.json_values" in (await browser.get("/ui/settings?all=1")).body.decode()
+    assert "No setting has this in its name" in (await browser.get("/ui/settings?q=zzz")).body.decode()
 
 
 async def test_a_plain_key_sees_what_it_may_do_and_has_used(world: World, browser: Browser) -> None:

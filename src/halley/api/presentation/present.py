@@ -306,7 +306,7 @@ def current_key(found: Key, owner: Account, usage: KeyUsage) -> CurrentKey:
     """The caller's own key."""
     shown = KeyUsageBody(
         predictions=sum(usage.by_status.values()),
-        by_status={status.value: count for status, count in usage.by_status.items()},
+        by_status={status.value: usage.by_status[status] for status in Status if status in usage.by_status},
         run_seconds=round(usage.run_seconds, 3),
         oldest_created_at=None if usage.oldest_created_at is None else rfc3339(usage.oldest_created_at),
         newest_created_at=None if usage.newest_created_at is None else rfc3339(usage.newest_created_at),

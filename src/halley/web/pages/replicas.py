@@ -12,6 +12,7 @@ from halley.web.visit import Redirect, View, Visit
 _LAST_LINES: Final = 5
 _MOST_LOGS: Final = 50  # models whose last lines are on the first page
 _WORDS: Final = {"busy": "processing", "ready": "succeeded", "loading": "starting", "broken": "failed"}
+_TROUBLE: Final = ("failed", "starting")
 _WAITING: Final = ("waiting_for_room", "waiting_to_retry", "building", "stopping")
 
 
@@ -19,10 +20,13 @@ async def show(visit: Visit) -> View:
     """A pool for each model."""
     page = await visit.get("/v1/replicas")
     pools = [_pool(model, rows) for model, rows in groupby(page["results"], key=lambda row: row["model"])]
+    unloaded = [pool["model"] for pool in pools if _is_unloaded(pool)]
+    pools = sorted((pool for pool in pools if not _is_unloaded(pool)), key=lambda pool: pool["tone"] not in _TROUBLE)
     for pool in pools[:_MOST_LOGS]:
         pool["lines"] = (await _lines(visit, pool["model"]))[-_LAST_LINES:]
     used = sum(row["memory_bytes"] for row in page["results"])
-    return View("replicas.html", page, pools=pools, used=used, budget=page["memory_budget_bytes"])
+    budget = page["memory_budget_bytes"]
+    return View("replicas.html", page, pools=pools, unloaded=unloaded, used=used, budget=budget)
 
 
 async def show_one(visit: Visit) -> View:
@@ -62,6 +66,11 @@ def _model(visit: Visit) -> str:
 async def _lines(visit: Visit, model: str) -> list[dict[str, Any]]:
     answer = await visit.ask("GET", f"/v1/replicas/{model}/logs")
     return list(answer.json()["results"]) if answer.is_ok else []  # a model may be gone meanwhile
+
+
+def _is_unloaded(pool: dict[str, Any]) -> bool:
+    """Whether there is nothing to say of it."""
+    return pool["state"] == "unloaded" and not (pool["reason"] or pool["unexpected_exits"])
 
 
 def _pool(model: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -17,8 +17,11 @@ _HOUR_SECONDS: Final = 3600
 async def show(visit: Visit) -> View:
     """Attempts to deliver, the newest first."""
     page = await visit.get("/v1/webhooks/deliveries", visit.query)
+    seen: set[str] = set()
     for one in page["results"]:
         _add_words(one)
+        one["waits"] = one["message"] not in seen  # of an earlier attempt the next one is above it
+        seen.add(one["message"])
     return View("webhooks.html", page, page=page, prediction=visit.query.get("prediction", ""))
 
 
@@ -66,6 +69,7 @@ async def rotate(visit: Visit, form: PostedForm) -> View:
 def _add_words(delivery: dict[str, Any]) -> None:
     delivery["tone"] = _TONES.get(delivery["state"], "canceled")
     # without what is before an @: a user and a password
+    delivery["why"] = (delivery["error"] or "").replace(f"{delivery['url']} ", "")
     delivery["receiver"] = urlsplit(delivery["url"]).netloc.rpartition("@")[2]
 
 

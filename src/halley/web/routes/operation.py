@@ -49,5 +49,5 @@ ROWS: Final[tuple[Row, ...]] = (
     *_FILES,
     *_KEYS,
     Page(name="ui.settings", pattern="/ui/settings", show=settings.show, nav="Settings", needs=_ADMIN),
-    Page(name="ui.me", pattern="/ui/me", show=me.show),
+    Page(name="ui.me", pattern="/ui/me", show=me.show, nav="Your key"),
 )
