@@ -42,11 +42,24 @@ class Browser:
         sent = {"origin": self.origin, "sec_fetch_site": "same-origin", "content_type": FORM, **headers}
         return await self._ask("POST", path, body=urlencode(fields).encode(), headers=sent)
 
-    async def upload(self, path: str, name: str, data: bytes, content_type: str = "text/plain") -> Reply:
-        """Post a form with one file."""
+    async def upload(
+        self,
+        path: str,
+        name: str,
+        data: bytes,
+        content_type: str = "text/plain",
+        *,
+        part: str = "content",
+        fields: dict[str, str] | None = None,
+    ) -> Reply:
+        """Post a form with one file, in `part`, and other fields."""
+        texts = {"csrf": self.form_token, **(fields or {})}
         parts = [
-            f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{self.form_token}\r\n'.encode(),
-            f'--b\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n'.encode(),
+            *(
+                f'--b\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{text}\r\n'.encode()
+                for field, text in texts.items()
+            ),
+            f'--b\r\nContent-Disposition: form-data; name="{part}"; filename="{name}"\r\n'.encode(),
             f"Content-Type: {content_type}\r\n\r\n".encode(),
             data,
             b"\r\n--b--\r\n",

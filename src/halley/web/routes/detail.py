@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from halley.web.pages import comparing, gallery, grid, prediction
+from halley.web.pages import comparing, gallery, grid, prediction, restoring
 from halley.web.rows import Action, Page, Row
 
 _ONE: Final = "/ui/predictions/{prediction_id}"
@@ -19,4 +19,5 @@ ROWS: Final[tuple[Row, ...]] = (
     Page(name="ui.grid", pattern="/ui/grid", show=grid.show_form),
     Page(name="ui.grid.table", pattern="/ui/grid/{tag}", show=grid.show_table),
     Action(name="ui.grid.run", pattern="/ui/grid", act=grid.post, limit_bytes=2 * 2**20),
+    Action(name="ui.restore", pattern="/ui/restore", act=restoring.restore, limit_bytes=restoring.FORM_BYTES),
 )
