@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from halley.assets.ports import BlobLedger, FileStore
+from halley.bulk.ports import BulkStore
 from halley.errors import Unusable
 from halley.keys.ports import KeyStore, SignInStore
 from halley.models.ports import ModelStore
@@ -62,6 +63,7 @@ class Store(
     MaintainedQueue,
     SettlementStore,
     RerunStore,
+    BulkStore,
     ModelStore,
     KeyStore,
     SignInStore,

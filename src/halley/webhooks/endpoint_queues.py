@@ -9,6 +9,7 @@ from typing import Final
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.slots import Slots
+from halley.wakeable_sleep import WakeableSleep
 from halley.webhooks.capacity import Capacity
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import DeliveryStore
@@ -16,7 +17,6 @@ from halley.webhooks.records import DeliveryOutcome, Ending, Fate, Message, Mess
 from halley.webhooks.schedule import Schedule
 from halley.webhooks.sender import Attempt, Sender
 from halley.webhooks.updates import units_of
-from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from typing import Final
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.predictions.hints import Changed, Hint
+from halley.wakeable_sleep import WakeableSleep
 from halley.webhooks.address import read_address
 from halley.webhooks.endpoint_queues import EndpointQueues
 from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by
@@ -20,7 +21,6 @@ from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Message, Notice, completed_id
 from halley.webhooks.sender import Sender
 from halley.webhooks.updates import Updates
-from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from halley.providers.replicate.api import UpstreamApi, run_path
 from halley.providers.replicate.creates import Create
 from halley.providers.replicate.likeness import Likeness, likeness
 from halley.providers.services.verdicts import handle_of, is_handle
-from halley.webhooks.wakeable_sleep import WakeableSleep
+from halley.wakeable_sleep import WakeableSleep
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the same run
 

@@ -12,7 +12,7 @@ from halley.clock import Clock
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.rhythm import PollRules
 from halley.providers.services.seen import SeenRun
-from halley.webhooks.wakeable_sleep import WakeableSleep
+from halley.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 

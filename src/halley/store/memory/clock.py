@@ -90,6 +90,9 @@ class MemoryClock:
             self._tables.attending_nodes[name] = expires_at + by
         for name, (provider, counted_at) in self._tables.submits.items():
             self._tables.submits[name] = provider, counted_at + by
+        for bulk in self._tables.bulk.values():
+            if bulk.holder is not None:
+                bulk.lease_until += by
         for name, (duty, until) in self._tables.duties.items():
             self._tables.duties[name] = duty, None if until is None else until + by
 

@@ -14,15 +14,15 @@ from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Expired, Fi
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import WITH_ERROR, EventKind, Fact
 from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
+from halley.store.memory.bulk import MemoryBulk
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
 from halley.store.memory.entries import Entry, QueueEntry, at_once, tell
-from halley.store.memory.reruns import MemoryReruns
 from halley.store.memory.submits import MemorySubmits
 from halley.store.memory.tables import MemoryTables
 
 
-class MemoryQueue(MemoryDuties, MemorySubmits, MemoryReruns):
+class MemoryQueue(MemoryDuties, MemorySubmits, MemoryBulk):
     """Implements `predictions.queue.MaintainedQueue`."""
 
     def __init__(self, tables: MemoryTables) -> None:

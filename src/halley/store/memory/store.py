@@ -15,7 +15,7 @@ _NO_LIMITS: Final = QueueLimits()
 
 class MemoryStore(MemoryAttendance, MemoryQueue, MemorySignIns):
     """Implements PredictionStore, SearchStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore,
-    RerunStore, ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore,
+    RerunStore, BulkStore, ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore,
     `deliveries` DeliveryStore and SecretStore.
     """
 

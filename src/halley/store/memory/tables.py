@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from halley.bulk.records import BulkAction, BulkItem
 from halley.keys.records import Account, Key, SignIn
 from halley.models.records import Model, Version
 from halley.predictions.duties import Duty
@@ -10,8 +11,19 @@ from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.settlements import Settlement
 from halley.store.ages import ClockMove
 from halley.store.memory.deliveries import MemoryDeliveries
-from halley.store.memory.entries import Entry
+from halley.store.memory.entries import DISTANT_PAST, Entry
 from halley.store.memory.files import MemoryFiles
+
+
+class BulkEntry:
+    """A bulk action, its items, and who carries it out."""
+
+    def __init__(self, action: BulkAction, items: list[BulkItem]) -> None:
+        self.action = action
+        self.items = items
+        self.begun = 0  # items at lower positions have been begun
+        self.holder: str | None = None
+        self.lease_until = DISTANT_PAST
 
 
 class MemoryTables:
@@ -30,6 +42,7 @@ class MemoryTables:
         self.settlements: dict[str, Settlement] = {}  # by the prediction whose outcome was unknown
         self.reruns: dict[str, tuple[str, datetime]] = {}  # by the new prediction: what it runs again, and since when
         self.tags: dict[str, tuple[str, ...]] = {}
+        self.bulk: dict[str, BulkEntry] = {}
         self.models: dict[str, Model] = {}
         self.versions: dict[str, Version] = {}
         self.accounts: dict[str, Account] = {}

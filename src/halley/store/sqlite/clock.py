@@ -21,6 +21,7 @@ _MOVE_READY: Final = "UPDATE queue SET ready_at = ready_at + ?"
 _MOVE_SESSIONS: Final = "UPDATE sessions SET expires_at = expires_at + ?"
 _MOVE_DUTIES: Final = "UPDATE duties SET expires_at = expires_at + ?"
 _MOVE_NODES: Final = "UPDATE attending_nodes SET expires_at = expires_at + ?"
+_MOVE_BULK: Final = "UPDATE bulk_actions SET lease_until = lease_until + ? WHERE state = 'running'"
 _MOVE_SUBMITS: Final = "UPDATE submits SET at = at + ?"
 _NEAR_DEADLINES: Final = (
     "UPDATE predictions SET deadline_at = ?1 + deadline_at - created_at, revision = revision + 1"
@@ -117,7 +118,15 @@ def bring_near(connection: sqlite3.Connection, at: datetime) -> None:
 def _move(connection: sqlite3.Connection, at: datetime, by: int) -> None:
     connection.execute(_NOTE_MOVE, (to_micros(at), by, behind(_newest_id(connection))))
     connection.execute(_FORGET_MOVES, (MOVES_KEPT,))
-    for statement in (_MOVE_DEADLINES, _MOVE_READY, _MOVE_SESSIONS, _MOVE_DUTIES, _MOVE_NODES, _MOVE_SUBMITS):
+    for statement in (
+        _MOVE_DEADLINES,
+        _MOVE_READY,
+        _MOVE_SESSIONS,
+        _MOVE_DUTIES,
+        _MOVE_NODES,
+        _MOVE_SUBMITS,
+        _MOVE_BULK,
+    ):
         connection.execute(statement, (by,))
     connection.execute(_COPY_DEADLINES)
     connection.execute(_NEAR_READY, (to_micros(at), to_micros(at + LONGEST_BACKOFF)))

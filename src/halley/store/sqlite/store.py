@@ -12,6 +12,7 @@ from halley.clock import Clock, SystemClock
 from halley.errors import Unusable
 from halley.predictions.queue import QueueLimits
 from halley.store.sqlite.attendance import AttendanceRows
+from halley.store.sqlite.bulk import BulkRows
 from halley.store.sqlite.changes import LeaseGuard
 from halley.store.sqlite.clock import SqliteClock
 from halley.store.sqlite.deliveries import DeliveryRows
@@ -27,7 +28,6 @@ from halley.store.sqlite.reads import Reads
 from halley.store.sqlite.reaper import Reaper
 from halley.store.sqlite.recent import RecentRows
 from halley.store.sqlite.repeats import RepeatRows
-from halley.store.sqlite.reruns import RerunRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.search import SearchRows
@@ -42,7 +42,7 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class SqliteStore(
-    RerunRows,
+    BulkRows,
     PredictionRows,
     SearchRows,
     RepeatRows,
@@ -60,7 +60,7 @@ class SqliteStore(
     ProbeRows,
 ):
     """Implements PredictionStore, SearchStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore,
-    RerunStore, ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore,
+    RerunStore, BulkStore, ModelStore, KeyStore, SignInStore, BlobLedger and DataStore; `files` implements FileStore,
     `deliveries` DeliveryStore and SecretStore.
 
     Counts, sessions and duties are kept in the memory of one process (store.folder ensures that there is only one),

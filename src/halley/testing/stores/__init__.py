@@ -5,6 +5,7 @@ A suite runs on anyio; `store` may be an async fixture.
 
 from halley.store.ports import Store
 from halley.testing.stores.attendance import AttendanceStoreContract
+from halley.testing.stores.bulk import BulkContract
 from halley.testing.stores.deliveries import DeliveryStoreContract
 from halley.testing.stores.duties import DutyStoreContract
 from halley.testing.stores.files import BlobLedgerContract, FileStoreContract
@@ -39,6 +40,7 @@ class WorkQueueContract(SharedQueueContract, TurnContract):
 __all__ = [
     "AttendanceStoreContract",
     "BlobLedgerContract",
+    "BulkContract",
     "DataStoreContract",
     "DeliveryStoreContract",
     "DutyStoreContract",
