@@ -1,0 +1,183 @@
+"""Carries out bulk actions in the background, a few predictions at a time, so that nobody else waits for them.
+
+What is left to do is in the store: a process that starts after a crash goes on where the other one was.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from halley.bulk.ports import BulkStore, Holder
+from halley.bulk.records import BulkAction, BulkKind, BulkOutcome, ItemResult, TakenItem
+from halley.bulk.steps import Steps
+from halley.clock import Clock
+from halley.errors import Busy, Conflict, HalleyError, NotFound, QueueFull, StorageFull, SubmitLimitReached, WrongState
+from halley.wakeable_sleep import WakeableSleep
+
+_log: Final = logging.getLogger(__name__)
+
+BATCH: Final = 20
+"""Predictions of one action at a time; then it is the next action's turn."""
+WAITING_RERUNS: Final = 100
+"""Reruns of one action in the queue: the rest is made when these have run."""
+LEASE_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 10.0  # for actions of other processes, if there may be any
+RETRY_SECONDS: Final = 1.0  # before the first retry of what is not possible now; doubles each time
+LONGEST_RETRY_SECONDS: Final = 30.0
+TRIES: Final = 5  # of an item for whose obstacle no end is known
+KEPT: Final = timedelta(days=30)
+"""How long an action is kept after its end."""
+_TOGETHER: Final = {BulkKind.CANCEL: BATCH, BulkKind.RERUN: 4, BulkKind.DELETE_DATA: 4}
+"""Items at the same time: the last two read whole predictions, which may have 60 MiB each."""
+_REST_SECONDS: Final = 0.005
+_KEY_GONE: Final = "its API key is not valid any more, or has lost a scope"
+_QUEUE_FULL: Final = f"{WAITING_RERUNS} of its predictions are in the queue"
+_BUG: Final = "an error of this server; its log has the details"
+
+MayAct = Callable[[str], Awaitable[bool]]
+"""Whether the key with this id may still read and write."""
+
+
+class BulkExecutor:
+    """`turn` must be repeated. Everything happens in the loop's thread."""
+
+    def __init__(
+        self, *, store: BulkStore, steps: Steps, may_act: MayAct, clock: Clock, holder_id: str, is_alone: bool
+    ) -> None:
+        """`is_alone`: no other process carries out actions on this data."""
+        self._store = store
+        self._steps = steps
+        self._may_act = may_act
+        self._clock = clock
+        self._holder = Holder(id=holder_id, lease_seconds=LEASE_SECONDS, is_alone=is_alone)
+        self._pauses: dict[str, _Pause] = {}  # by action
+        self._tries: dict[tuple[str, int], int] = {}  # of items, by action and position
+        self._room: dict[str, int] = {}  # by action: how many reruns may still be made before the queue is looked at
+        self._sleep = WakeableSleep(clock)
+
+    def wake(self) -> None:
+        """There is a new action, or one was stopped."""
+        self._sleep.ring()
+
+    async def turn(self) -> None:
+        """A batch of each action that can go on, or a sleep until there may be one."""
+        running = await self._store.running_bulk_actions()
+        self._forget_others({action.id for action in running})
+        now = self._clock.monotonic()
+        due = [action for action in running if action.id not in self._pauses or self._pauses[action.id].until <= now]
+        for action in due:
+            began = self._clock.monotonic()
+            await self._batch(action)
+            # leave the store to others for as long as this used it
+            await self._clock.sleep(max(_REST_SECONDS, self._clock.monotonic() - began))
+        if not due:
+            await self._sleep.sleep(self._pause_seconds(now))
+
+    async def prune(self) -> None:
+        """Forget actions that ended long ago."""
+        while await self._store.forget_bulk_actions(self._clock.now() - KEPT, 1):
+            await self._clock.sleep(_REST_SECONDS)
+
+    def _pause_seconds(self, now: float) -> float | None:
+        """Until the next action can go on; None: until there is one."""
+        ends = [pause.until - now for pause in self._pauses.values()]
+        if not self._holder.is_alone:
+            ends.append(LOOK_SECONDS)
+        return min(ends, default=None)
+
+    def _forget_others(self, action_ids: set[str]) -> None:
+        """Forget what was known of actions that have ended."""
+        for known in (self._pauses, self._room):
+            for action_id in known.keys() - action_ids:
+                del known[action_id]  # type: ignore[attr-defined]
+        self._tries = {place: count for place, count in self._tries.items() if place[0] in action_ids}
+
+    async def _batch(self, action: BulkAction) -> None:
+        if not await self._may_act(action.key_id):
+            await self._store.stop_bulk_action(action.id, None, self._clock.now(), _KEY_GONE)
+            return
+        size = BATCH if action.kind is not BulkKind.RERUN else min(BATCH, await self._rerun_room(action))
+        if size <= 0:
+            await self._wait(action, _QUEUE_FULL)
+            return
+        taken = await self._store.take_bulk_items(action.id, self._holder, self._clock.now(), size)
+        if taken is None:
+            self._pauses[action.id] = _Pause(self._clock.monotonic() + LOOK_SECONDS)
+            return
+        await self._carry_out(action, taken)
+
+    async def _carry_out(self, action: BulkAction, taken: Sequence[TakenItem]) -> None:
+        outcomes: list[ItemResult | HalleyError | None] = []
+        portion = _TOGETHER[action.kind]
+        for start in range(0, len(taken), portion):
+            outcomes += await asyncio.gather(*[self._one(action, item) for item in taken[start : start + portion]])
+        results = [outcome for outcome in outcomes if isinstance(outcome, ItemResult)]
+        if results:
+            await self._store.settle_bulk_items(action.id, results)
+        if action.kind is BulkKind.RERUN:
+            self._room[action.id] = self._room.get(action.id, 0) - sum(outcome is None for outcome in outcomes)
+        obstacles = [outcome for outcome in outcomes if isinstance(outcome, HalleyError)]
+        if len(obstacles) < len(taken):
+            self._pauses.pop(action.id, None)
+        if obstacles:
+            await self._wait(action, _text(obstacles[0], taken))
+
+    async def _one(self, action: BulkAction, item: TakenItem) -> ItemResult | HalleyError | None:
+        """The outcome of an item; None if it is recorded; the obstacle if it must be tried again."""
+        try:
+            return await self._steps.take(action, item)
+        except (QueueFull, StorageFull, SubmitLimitReached) as obstacle:
+            return obstacle
+        except Busy as obstacle:
+            place = (action.id, item.position)
+            tries = self._tries[place] = self._tries.get(place, 0) + 1
+            return obstacle if tries < TRIES else _failed(item, obstacle)
+        except Conflict:  # stopped meanwhile, or done by another process
+            return None
+        except (WrongState, NotFound) as error:
+            return ItemResult(position=item.position, outcome=BulkOutcome.SKIPPED, reason=_text(error, [item]))
+        except HalleyError as error:
+            return _failed(item, error)
+        except Exception:
+            _log.exception("bulk action %s: prediction %s", action.id, item.prediction_id)
+            return ItemResult(position=item.position, outcome=BulkOutcome.FAILED, reason=_BUG)
+
+    async def _rerun_room(self, action: BulkAction) -> int:
+        room = self._room.get(action.id, 0)
+        if room <= 0:
+            room = self._room[action.id] = WAITING_RERUNS - await self._store.waiting_reruns(action.id)
+        return room
+
+    async def _wait(self, action: BulkAction, why: str) -> None:
+        """Let the action pause, longer each time, and say why."""
+        before = self._pauses.get(action.id)
+        seconds = RETRY_SECONDS if before is None else min(2 * before.seconds, LONGEST_RETRY_SECONDS)
+        if why == _QUEUE_FULL:
+            seconds = RETRY_SECONDS  # a look is cheap, and the queue should not run empty
+        self._pauses[action.id] = _Pause(self._clock.monotonic() + seconds, seconds)
+        if action.waiting != why:
+            await self._store.note_bulk_waiting(action.id, why)
+
+
+class _Pause:
+    """Until when an action pauses, in monotonic seconds, and for how long it was put off last."""
+
+    __slots__ = ("seconds", "until")
+
+    def __init__(self, until: float, seconds: float = RETRY_SECONDS / 2) -> None:
+        self.until = until
+        self.seconds = seconds
+
+
+def _failed(item: TakenItem, error: HalleyError) -> ItemResult:
+    return ItemResult(position=item.position, outcome=BulkOutcome.FAILED, reason=_text(error, [item]))
+
+
+def _text(error: HalleyError, items: Sequence[TakenItem]) -> str:
+    """The message without ids, so that equal reasons have equal texts."""
+    text = " ".join(str(error).split())
+    for item in items:
+        text = text.replace(item.prediction_id, "…")
+    return text[:500]
