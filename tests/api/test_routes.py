@@ -15,6 +15,7 @@ from halley.keys.records import Scope
 OPEN = [route for route in ROUTES if route.scope is None]
 KEYED = [route for route in ROUTES if route.scope is not None]
 NAMES = [route.name for route in KEYED]
+OWNED = frozenset({"prediction_id", "file_id", "delivery_id", "bulk_action_id"})  # by an account
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PROPFIND")
 
 
@@ -37,6 +38,8 @@ def body_of(route: Route) -> dict[str, object]:
         return {"body": {"options": {"hold": False}}}
     if route.name == "upstreams.unknown.adopt":
         return {"body": {"upstream_id": "run-1"}}
+    if route.name in ("bulk_actions.create", "bulk_actions.preview"):
+        return {"body": {"action": "cancel", "filter": {}}}
     return {"body": {"version": "acme/free", "input": {}}} if route.body == "json" else {}
 
 
@@ -47,10 +50,12 @@ async def things(world: World) -> dict[str, str]:
     file = await world.post("/v1/files", content, headers={"content-type": "multipart/form-data; boundary=b"})
     _, key = await world.keys.issue("dave", "spare")
     delivery = await world.delivery(made["id"])
+    bulk = await world.post("/v1/bulk-actions", {"action": "cancel", "filter": {"model": "no/one"}})
     return {
         "prediction_id": made["id"],
         "file_id": file.json()["id"],
         "delivery_id": delivery.id,
+        "bulk_action_id": bulk.json()["id"],
         "model_owner": "acme",
         "model_name": "free",
         "version_id": world.versions["acme/free"],
@@ -93,15 +98,18 @@ class TestAccounts:
         reply = await world.request(route.method, filled(route, **values), token=token, **body_of(route))
         if route.scope is Scope.ADMIN:
             assert reply.status == 403
-        elif {"prediction_id", "file_id", "delivery_id"} & set(route.parameter_names):
+        elif OWNED & set(route.parameter_names):
             assert reply.status == 404
-            nothing = dict.fromkeys(("prediction_id", "file_id", "delivery_id"), "0" * 26)
+            nothing = dict.fromkeys(OWNED, "0" * 26)
             absent = await world.request(route.method, filled(route, **nothing), token=token, **body_of(route))
             hidden = [{**one.json(), "detail": "", "instance": ""} for one in (reply, absent)]
             assert hidden[0] == hidden[1], "foreign and absent look the same"
         else:
             assert reply.status in route.success
-            for value in (*(values[f"{kind}_id"] for kind in ("prediction", "file", "key", "delivery")), "alice"):
+            for value in (
+                *(values[f"{kind}_id"] for kind in ("prediction", "file", "key", "delivery", "bulk_action")),
+                "alice",
+            ):
                 assert value.encode() not in reply.body
 
     @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_what_a_writer_may_ask_is_known() -> None:
         *("webhooks.default.secret.get", "webhooks.default.secret.rotate", "webhooks.deliveries.resend"),  # need both
         *("predictions.data.delete", "files.delete"),  # 204
         "files.create",  # shows what came with the request
-        "predictions.rerun",  # needs both
+        *("predictions.rerun", "bulk_actions.create", "bulk_actions.preview", "bulk_actions.stop"),  # need both
     }
 
 

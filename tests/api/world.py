@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from halley.assets.links import LinkSigner
 from halley.assets.own_links import OwnFiles
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
+from halley.bulk.executor import BulkExecutor
+from halley.bulk.rights import may_act
+from halley.bulk.service import BulkActions
+from halley.bulk.steps import Steps
 from halley.bus.local import LocalBus
 from halley.clock import Clock
 from halley.dispatch.upstream_hooks import UpstreamHint
 from halley.egress import AddressRules, Egress
-from halley.ids import TimeOrderedIds
+from halley.ids import NewId, TimeOrderedIds
 from halley.keys.records import DEFAULT_SCOPES
 from halley.keys.service import Keys
 from halley.keys.sign_ins import SignIns
@@ -380,6 +385,8 @@ class World(Asker):
         self.attendance = AbandonmentTracker(
             store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0, node_id="n1"
         )
+        self.reruns = Reruns(predictions=self.predictions, store=self.store, catalog=self.catalog)
+        self.bulk = self._bulk(new_id)
         self.reasons: dict[str, str] = {}
         self.why_starting: str | None = None  # of all models
         self.hints: list[UpstreamHint] = []  # of services elsewhere
@@ -389,7 +396,8 @@ class World(Asker):
                 of_predictions=PredictionUseCases(
                     predictions=self.predictions,
                     overview=Overview(store=self.store, keeper=self.predictions, clock=self.clock),
-                    reruns=Reruns(predictions=self.predictions, store=self.store, catalog=self.catalog),
+                    reruns=self.reruns,
+                    bulk=self.bulk,
                     attendance=self.attendance,
                     key_usages=KeyUsages(self.store),
                 ),
@@ -425,6 +433,28 @@ class World(Asker):
         self.token = ""
         self.other_token = ""
         self._leases: dict[str, Lease] = {}
+
+    def _bulk(self, new_id: NewId) -> BulkActions:
+        return BulkActions(
+            store=self.store,
+            search=self.store,
+            clock=self.clock,
+            new_id=new_id,
+            most=self.settings.limits.bulk_predictions,
+            executor=BulkExecutor(
+                store=self.store,
+                steps=Steps(
+                    predictions=self.predictions,
+                    reruns=self.reruns,
+                    remove_data=self.retention.remove_now,
+                    store=self.store,
+                ),
+                may_act=partial(may_act, self.store),
+                clock=self.clock,
+                holder_id="world",
+                is_alone=True,
+            ),
+        )
 
     async def fill(self) -> "World":
         """Register the models, and keys for two accounts."""

@@ -67,6 +67,7 @@ class ApiContext:
         self.predictions = use_cases.predictions
         self.overview = use_cases.of_predictions.overview
         self.reruns = use_cases.of_predictions.reruns
+        self.bulk = use_cases.of_predictions.bulk
         self.attendance = use_cases.attendance
         self.catalog = use_cases.catalog
         self.models = use_cases.models

@@ -9,6 +9,7 @@ from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, Unknown
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
+from halley.bulk.service import BulkActions
 from halley.dispatch.upstream_hooks import UpstreamHint
 from halley.errors import NotFound
 from halley.keys.service import Keys
@@ -127,6 +128,7 @@ class PredictionUseCases:
     predictions: Predictions
     overview: Overview
     reruns: Reruns
+    bulk: BulkActions
     attendance: AbandonmentTracker
     key_usages: KeyUsages
 

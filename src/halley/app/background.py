@@ -72,6 +72,7 @@ def _for_requests(parts: Services, answering: ApiParts) -> Mapping[str, Turn]:
         "looking for changes": parts.base.signals.change_poller.turn,
         "looking after keys": answering.api.parts.revocations.turn,
         "canceling abandoned work": answering.use_cases.attendance.run,
+        "carrying out bulk actions": answering.use_cases.of_predictions.bulk.turn,
     }
 
 

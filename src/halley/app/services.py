@@ -318,7 +318,7 @@ def _webhook_parts(base: Foundation) -> WebhookParts:
 def _use_cases(common: _Common, predictions: Predictions) -> UseCases:
     base, data = common.base, common.base.data
     return UseCases(
-        of_predictions=build_use_cases(base, common.node, predictions),
+        of_predictions=build_use_cases(base, common.node, predictions, common.retention),
         catalog=base.catalog,
         models=data.store,
         keys=Keys(

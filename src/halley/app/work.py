@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from halley.api.dependencies import PredictionUseCases
+from halley.app.bulk import build_bulk
 from halley.app.foundation import Foundation
 from halley.app.roles import Node, Role
 from halley.app.upstreams import Upstreams
@@ -30,6 +31,7 @@ from halley.predictions.running_again import Reruns
 from halley.predictions.service import Admission, Predictions
 from halley.predictions.unknown_outcomes import RetryCheck, UnknownOutcomes
 from halley.providers.local import LocalProvider
+from halley.retention.service import RetentionService
 from halley.settings import Settings
 
 
@@ -78,12 +80,16 @@ def build_predictions(
     )
 
 
-def build_use_cases(base: Foundation, node: Node, predictions: Predictions) -> PredictionUseCases:
+def build_use_cases(
+    base: Foundation, node: Node, predictions: Predictions, retention: RetentionService
+) -> PredictionUseCases:
     """What clients do with predictions."""
+    reruns = Reruns(predictions=predictions, store=base.data.store, catalog=base.catalog)
     return PredictionUseCases(
         predictions=predictions,
         overview=Overview(store=base.data.store, keeper=predictions, clock=base.clock),
-        reruns=Reruns(predictions=predictions, store=base.data.store, catalog=base.catalog),
+        reruns=reruns,
+        bulk=build_bulk(base, node, predictions, reruns, retention),
         attendance=build_attendance(base, node, predictions),
         key_usages=KeyUsages(base.data.store),
     )

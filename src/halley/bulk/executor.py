@@ -6,7 +6,6 @@ What is left to do is in the store: a process that starts after a crash goes on 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 from typing import Final
 
 from halley.bulk.ports import BulkStore, Holder
@@ -27,8 +26,6 @@ LOOK_SECONDS: Final = 10.0  # for actions of other processes, if there may be an
 RETRY_SECONDS: Final = 1.0  # before the first retry of what is not possible now; doubles each time
 LONGEST_RETRY_SECONDS: Final = 30.0
 TRIES: Final = 5  # of an item for whose obstacle no end is known
-KEPT: Final = timedelta(days=30)
-"""How long an action is kept after its end."""
 _TOGETHER: Final = {BulkKind.CANCEL: BATCH, BulkKind.RERUN: 4, BulkKind.DELETE_DATA: 4}
 """Items at the same time: the last two read whole predictions, which may have 60 MiB each."""
 _REST_SECONDS: Final = 0.005
@@ -75,11 +72,6 @@ class BulkExecutor:
         if not due:
             await self._sleep.sleep(self._pause_seconds(now))
 
-    async def prune(self) -> None:
-        """Forget actions that ended long ago."""
-        while await self._store.forget_bulk_actions(self._clock.now() - KEPT, 1):
-            await self._clock.sleep(_REST_SECONDS)
-
     def _pause_seconds(self, now: float) -> float | None:
         """Until the next action can go on; None: until there is one."""
         ends = [pause.until - now for pause in self._pauses.values()]
@@ -91,7 +83,7 @@ class BulkExecutor:
         """Forget what was known of actions that have ended."""
         for known in (self._pauses, self._room):
             for action_id in known.keys() - action_ids:
-                del known[action_id]  # type: ignore[attr-defined]
+                del known[action_id]
         self._tries = {place: count for place, count in self._tries.items() if place[0] in action_ids}
 
     async def _batch(self, action: BulkAction) -> None:
@@ -140,7 +132,7 @@ class BulkExecutor:
             return ItemResult(position=item.position, outcome=BulkOutcome.SKIPPED, reason=_text(error, [item]))
         except HalleyError as error:
             return _failed(item, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one item must not end the others
             _log.exception("bulk action %s: prediction %s", action.id, item.prediction_id)
             return ItemResult(position=item.position, outcome=BulkOutcome.FAILED, reason=_BUG)
 

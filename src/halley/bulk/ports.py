@@ -40,7 +40,10 @@ class BulkStore(Protocol):
     def put_bulk_action(self, action: BulkAction, prediction_ids: Sequence[str]) -> Awaitable[BulkAction]:
         """Store a new action and its set, in this order; `total` is that of the set. An empty one is finished at once.
 
+        If the account has an action with the same `once`, that is returned, and nothing is stored.
+
         Raises:
+            KeyReused: the action with the same `once` is of another kind, or has another filter.
             Conflict: MOST_RUNNING actions of the account are running; nothing was stored.
         """
         ...

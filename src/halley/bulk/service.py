@@ -1,11 +1,13 @@
 """The use cases of bulk actions: preview, make, read, stop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 
+from halley.bulk.executor import BulkExecutor
 from halley.bulk.ports import BulkPage, BulkStore
 from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, ReasonCount
 from halley.clock import Clock
@@ -20,6 +22,8 @@ ROUNDS: Final = 50
 MOST_NAMED: Final = 1000
 """Predictions that a request can name one by one."""
 EXAMPLES: Final = 5
+KEPT: Final = timedelta(days=30)
+"""How long an action is kept after its end."""
 ON_REQUEST: Final = "on request"
 
 _NARROWED: Final = {BulkKind.CANCEL: LIVE, BulkKind.RERUN: TERMINAL, BulkKind.DELETE_DATA: TERMINAL}
@@ -46,11 +50,12 @@ class BulkRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BulkCaller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and the beginning of links for it."""
+    """Who asks, and the beginning of links for it. Requests with the same `once` make one action."""
 
     account_id: str
     key_id: str
     link_base: str | None = None
+    once: str | None = None
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,15 +76,16 @@ class BulkActions:
         clock: Clock,
         new_id: NewId,
         most: int,
-        wake: Callable[[], None] = lambda: None,
+        executor: BulkExecutor,
     ) -> None:
-        """An action has `most` predictions at most; `wake` is called when there is something to do."""
+        """An action has `most` predictions at most."""
         self._store = store
         self._search = search
         self._clock = clock
         self._new_id = new_id
         self._most = most
-        self._wake = wake
+        self._executor = executor
+        self.turn: Final = executor.turn  # of the background service
 
     async def choose(self, request: BulkRequest, account_id: str) -> Chosen:
         """The predictions that the action would have if it were made now.
@@ -108,6 +114,7 @@ class BulkActions:
 
         Raises:
             InputInvalid: as `choose`, or more predictions fit than one action takes, and there is no `limit`.
+            KeyReused: `once` was used for another request.
             Conflict: too many actions of the account are running.
             Overloaded, StorageFull: nothing was stored.
         """
@@ -129,10 +136,12 @@ class BulkActions:
                 created_at=self._clock.now(),
                 total=len(chosen.ids),
                 link_base=caller.link_base,
+                once=caller.once,
             ),
             chosen.ids,
         )
-        self._wake()
+        self._executor.wake()
+        await self._store.forget_bulk_actions(self._clock.now() - KEPT, 1)  # as many as are made
         return made
 
     async def get(self, action_id: str, account_id: str) -> BulkAction:
@@ -168,7 +177,7 @@ class BulkActions:
         stopped = await self._store.stop_bulk_action(action_id, account_id, self._clock.now(), ON_REQUEST)
         if stopped is None:
             raise NotFound(f"There is no bulk action {action_id}")
-        self._wake()
+        self._executor.wake()
         return stopped
 
     async def _own(self, named: Sequence[str], account_id: str) -> tuple[str, ...]:

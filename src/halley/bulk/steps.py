@@ -39,14 +39,14 @@ _ENDED: Final = {
 class Steps:
     """One step for each kind of action."""
 
-    def __init__(
-        self, *, predictions: Predictions, reruns: Reruns, remove_data: RemoveData, store: BulkStore
-    ) -> None:
+    def __init__(self, *, predictions: Predictions, reruns: Reruns, remove_data: RemoveData, store: BulkStore) -> None:
         self._predictions = predictions
         self._reruns = reruns
         self._remove_data = remove_data
         self._store = store
-        self._by_kind: Mapping[BulkKind, Callable[[BulkAction, TakenItem, Prediction], Awaitable[ItemResult | None]]] = {
+        self._by_kind: Mapping[
+            BulkKind, Callable[[BulkAction, TakenItem, Prediction], Awaitable[ItemResult | None]]
+        ] = {
             BulkKind.CANCEL: self._cancel,
             BulkKind.RERUN: self._rerun,
             BulkKind.DELETE_DATA: self._delete_data,
@@ -70,7 +70,7 @@ class Steps:
         ended = await self._predictions.cancel(row.id, action.account_id)
         return _done(item) if ended.status is Status.CANCELED else _skipped(item, _ENDED[ended.status])
 
-    async def _rerun(self, action: BulkAction, item: TakenItem, row: Prediction) -> None | ItemResult:
+    async def _rerun(self, action: BulkAction, item: TakenItem, row: Prediction) -> ItemResult | None:
         if row.data_removed_at is not None:
             return _skipped(item, _INPUT_REMOVED)
         if row.submit_state is SubmitState.UNKNOWN:

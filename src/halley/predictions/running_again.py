@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -13,6 +13,7 @@ from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.reruns import Relation, RerunStore
+from halley.predictions.search import SearchStore
 from halley.predictions.service import CreateRequest, Predictions
 
 Changes = Mapping[str, msgspec.Raw]
@@ -26,10 +27,14 @@ _NULL: Final = b"null"
 _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
+class LinkStore(RerunStore, SearchStore, Protocol):
+    """Reruns, and the tags of predictions."""
+
+
 class Reruns:
     """The use cases. Every method checks the account; predictions of other accounts are absent."""
 
-    def __init__(self, *, predictions: Predictions, store: RerunStore, catalog: Catalog) -> None:
+    def __init__(self, *, predictions: Predictions, store: LinkStore, catalog: Catalog) -> None:
         self._predictions = predictions
         self._store = store
         self._catalog = catalog
@@ -46,7 +51,7 @@ class Reruns:
         priority: int | None = None,
         store_as: StoreRerun | None = None,
     ) -> Created:
-        """Create a prediction of the same version with the same input, webhook and time limit; durable when it returns.
+        """Create a prediction of the same version with the same input, webhook, time limit and tags; durable then.
 
         `changes` replaces inputs; secrets are not kept, so they must be among the changes. `priority` replaces that of
         the earlier prediction. `store_as` stores it in another way than `RerunStore.rerun`.
@@ -80,8 +85,12 @@ class Reruns:
             account_id,
             key_id,
             idempotency=idempotency,
-            store_as=partial(_store, store_as or self._store.rerun, row.id),
+            store_as=partial(self._store_new, store_as or self._store.rerun, row.id),
         )
+
+    async def _store_new(self, store_rerun: StoreRerun, of: str, new: NewPrediction) -> Created:
+        tags = (await self._store.tags_of([of])).get(of, ())
+        return await store_rerun(msgspec.structs.replace(new, tags=tags), of)
 
     async def related(self, prediction_id: str, account_id: str) -> list[Relation]:
         """What the prediction is linked to; see `RerunStore.related`.
@@ -136,7 +145,3 @@ def _given_again(name: str) -> InvalidField:
 
 def _cancel_after(row: Prediction) -> float | None:
     return None if row.deadline_at is None else max(1.0, (row.deadline_at - row.created_at).total_seconds())
-
-
-async def _store(store_rerun: StoreRerun, of: str, new: NewPrediction) -> Created:
-    return await store_rerun(new, of)

@@ -109,6 +109,7 @@ class LimitSettings(SettingsTable, frozen=True, kw_only=True):
     webhook_total_seconds: Seconds = 10.0
     file_life_seconds: Seconds = DAY_SECONDS
     idempotency_seconds: Seconds = DAY_SECONDS
+    bulk_predictions: Positive = 10_000  # of one action
     data_url_bytes: Positive = 256_000  # one output file shown as a data: URL
     data_url_answer_bytes: Positive = 2_000_000  # all of them in one answer
 

@@ -11,6 +11,7 @@ from halley.api.http.routing import Route
 from halley.api.resources import delivery
 from halley.api.routes import (
     accounts,
+    bulk,
     files,
     finding,
     links,
@@ -29,6 +30,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *predictions.ROUTES,
     *reruns.ROUTES,
     *overview.ROUTES,
+    *bulk.ROUTES,
     *models.ROUTES,
     *finding.ROUTES,
     *operation.ROUTES,

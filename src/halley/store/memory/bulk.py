@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from halley.bulk.once import same_request
 from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkPage, Holder
 from halley.bulk.records import BulkAction, BulkItem, BulkOutcome, BulkState, ItemResult, ReasonCount, TakenItem
-from halley.errors import Conflict
+from halley.errors import Conflict, KeyReused
 from halley.predictions.ports import Created, NewPrediction
 from halley.store.memory.entries import at_once
 from halley.store.memory.reruns import MemoryReruns
@@ -22,6 +23,13 @@ class MemoryBulk(MemoryReruns):
 
     @at_once
     def put_bulk_action(self, action: BulkAction, prediction_ids: Sequence[str]) -> BulkAction:
+        for entry in self.tables.bulk.values():
+            known = entry.action
+            if action.once is not None and (known.account_id, known.once) == (action.account_id, action.once):
+                same = same_request(action, known)
+                if isinstance(same, KeyReused):
+                    raise same
+                return same
         running = [one for one in self._running() if one.account_id == action.account_id]
         if len(running) >= MOST_RUNNING:
             raise Conflict(f"{MOST_RUNNING} bulk actions of this account are running. Wait for one, or stop one.")

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from halley.bulk.once import same_request
 from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkPage, Holder
 from halley.bulk.records import BulkAction, BulkItem, BulkOutcome, BulkState, ItemResult, ReasonCount, TakenItem
 from halley.clock import to_micros
@@ -104,6 +105,10 @@ class BulkRows(RerunRows):
 
 
 def _put(connection: sqlite3.Connection, action: BulkAction, prediction_ids: Sequence[str]) -> BulkAction | HalleyError:
+    if action.once is not None:
+        row = connection.execute(bulk_rows.SELECT_ONCE, (action.account_id, action.once)).fetchone()
+        if row is not None:
+            return same_request(action, bulk_rows.read_action(row))
     (running,) = connection.execute(bulk_rows.COUNT_RUNNING, (action.account_id,)).fetchone()
     if running >= MOST_RUNNING:
         return Conflict(f"{MOST_RUNNING} bulk actions of this account are running. Wait for one, or stop one.")

@@ -13,11 +13,14 @@ from halley.bulk.ports import BulkPage
 from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, BulkState, ReasonCount
 from halley.clock import from_micros, to_micros
 
-_NEW: Final = "id, account_id, key_id, kind, filter, created_at, total, state, ended_at, reason, waiting, link_base"
+_NEW: Final = (
+    "id, account_id, key_id, kind, filter, created_at, total, state, ended_at, reason, waiting, link_base, once"
+)
 _COLUMNS: Final = f"{_NEW}, done, skipped, failed"
-PUT_ACTION: Final = f"INSERT INTO bulk_actions ({_NEW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ACTION: Final = f"INSERT INTO bulk_actions ({_NEW}) VALUES ({', '.join('?' * 13)})"
 PUT_ITEMS: Final = "INSERT INTO bulk_items (action_id, position, prediction_id) SELECT ?, key, value FROM json_each(?)"
 SELECT_ACTION: Final = f"SELECT {_COLUMNS} FROM bulk_actions WHERE id = ?"
+SELECT_ONCE: Final = f"SELECT {_COLUMNS} FROM bulk_actions WHERE account_id = ? AND once = ?"
 SELECT_RUNNING: Final = f"SELECT {_COLUMNS} FROM bulk_actions WHERE state = 'running' ORDER BY id"
 COUNT_RUNNING: Final = "SELECT count(*) FROM bulk_actions WHERE state = 'running' AND account_id = ?"
 _SELECT_OLDER: Final = f"SELECT {_COLUMNS} FROM bulk_actions WHERE account_id = ? AND id < ? ORDER BY id DESC LIMIT ?"
@@ -57,6 +60,7 @@ def action_row(action: BulkAction) -> tuple[Any, ...]:
         action.reason,
         action.waiting,
         action.link_base,
+        action.once,
     )
 
 
@@ -75,9 +79,10 @@ def read_action(row: Sequence[Any]) -> BulkAction:
         reason=row[9],
         waiting=row[10],
         link_base=row[11],
-        done=row[12],
-        skipped=row[13],
-        failed=row[14],
+        once=row[12],
+        done=row[13],
+        skipped=row[14],
+        failed=row[15],
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from halley.bulk.ports import MOST_RUNNING, Holder
 from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, BulkState, ItemResult, TakenItem
-from halley.errors import Conflict, QueueFull
+from halley.errors import Conflict, KeyReused, QueueFull
 from halley.store.ports import Store
 from halley.testing.stores.maker import LEASE_SECONDS, SMALL, Maker, StoreSuite
 
@@ -79,12 +79,23 @@ class BulkContract(StoreSuite):
         assert await store.running_bulk_actions() == []
         assert await take(store, maker, made) is None
 
+    async def test_a_repeated_request_makes_one_action(self, store: Store, maker: Maker) -> None:
+        made = await put(store, maker, once="k")
+        assert await put(store, maker, ("other",), once="k") == made
+        assert [item.prediction_id for item in await store.bulk_items(made.id, 9)] == ["p0", "p1", "p2"]
+        others: list[dict[str, Any]] = [{"kind": BulkKind.CANCEL}, {"filter": {}}]
+        for other in others:
+            with pytest.raises(KeyReused):
+                await put(store, maker, once="k", **other)
+        assert (await put(store, maker, account_id="bert", once="k")).id != made.id
+        assert (await put(store, maker, once="l")).id != made.id
+
     async def test_a_list_has_pages_of_the_account_only(self, store: Store, maker: Maker) -> None:
         made = [(await put(store, maker)).id for _ in range(4)]
         await put(store, maker, account_id="bert")
 
         async def page(limit: int, **where: str) -> tuple[list[str], bool, bool]:
-            found = await store.bulk_actions("anna", limit, **where)  # type: ignore[arg-type]
+            found = await store.bulk_actions("anna", limit, **where)
             return [one.id for one in found.items], found.has_older, found.has_newer
 
         assert await page(2) == ([made[3], made[2]], True, False)

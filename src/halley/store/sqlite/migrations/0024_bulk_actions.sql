@@ -12,6 +12,7 @@ CREATE TABLE bulk_actions (
     reason TEXT,
     waiting TEXT,
     link_base TEXT,
+    once TEXT, -- one action for each of an account
     done INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
@@ -20,6 +21,7 @@ CREATE TABLE bulk_actions (
     lease_until INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX bulk_actions_of_account ON bulk_actions (account_id, id);
+CREATE UNIQUE INDEX bulk_actions_once ON bulk_actions (account_id, once) WHERE once IS NOT NULL;
 CREATE INDEX bulk_actions_running ON bulk_actions (id) WHERE state = 'running';
 CREATE INDEX bulk_actions_ended ON bulk_actions (ended_at) WHERE ended_at IS NOT NULL;
 
