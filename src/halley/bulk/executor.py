@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from halley.bulk.ports import BulkStore, Holder
+from halley.bulk.ports import BulkHolder, BulkStore
 from halley.bulk.records import BulkAction, BulkKind, BulkOutcome, ItemResult, TakenItem
 from halley.bulk.steps import Steps
 from halley.clock import Clock
@@ -48,7 +48,7 @@ class BulkExecutor:
         self._steps = steps
         self._may_act = may_act
         self._clock = clock
-        self._holder = Holder(id=holder_id, lease_seconds=LEASE_SECONDS, is_alone=is_alone)
+        self._holder = BulkHolder(id=holder_id, lease_seconds=LEASE_SECONDS, is_alone=is_alone)
         self._pauses: dict[str, _Pause] = {}  # by action
         self._tries: dict[tuple[str, int], int] = {}  # of items, by action and position
         self._room: dict[str, int] = {}  # by action: how many reruns may still be made before the queue is looked at

@@ -14,7 +14,7 @@ MOST_RUNNING: Final = 10
 REASONS_LISTED: Final = 20
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
+class BulkHolder(msgspec.Struct, frozen=True, kw_only=True):
     """A process that carries out actions. `is_alone`: no other process can, so that what another one held is free."""
 
     id: str
@@ -79,7 +79,7 @@ class BulkStore(Protocol):
         ...
 
     def take_bulk_items(
-        self, action_id: str, holder: Holder, at: datetime, limit: int
+        self, action_id: str, holder: BulkHolder, at: datetime, limit: int
     ) -> Awaitable[Sequence[TakenItem] | None]:
         """Items without an outcome, in order, to be carried out now; they count as begun. Takes or renews the lease.
 

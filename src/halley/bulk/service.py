@@ -14,7 +14,7 @@ from halley.clock import Clock
 from halley.errors import InputInvalid, InvalidField, NotFound
 from halley.ids import NewId
 from halley.predictions.filters import LIVE, PredictionFilter
-from halley.predictions.search import Part, SearchStore
+from halley.predictions.search import SearchPart, SearchStore
 from halley.predictions.status import TERMINAL
 
 ROUNDS: Final = 50
@@ -58,7 +58,7 @@ class BulkCaller(msgspec.Struct, frozen=True, kw_only=True):
     once: str | None = None
 
 
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+class ChosenSet(msgspec.Struct, frozen=True, kw_only=True):
     """The predictions of an action, the oldest first. `is_more`: there are more than one action takes."""
 
     ids: tuple[str, ...]
@@ -87,7 +87,7 @@ class BulkActions:
         self._executor = executor
         self.turn: Final = executor.turn  # of the background service
 
-    async def choose(self, request: BulkRequest, account_id: str) -> Chosen:
+    async def choose(self, request: BulkRequest, account_id: str) -> ChosenSet:
         """The predictions that the action would have if it were made now.
 
         Raises:
@@ -95,17 +95,17 @@ class BulkActions:
         """
         wanted = request.narrowed
         if wanted is None:
-            return Chosen(ids=await self._own(request.named, account_id), is_more=False)
+            return ChosenSet(ids=await self._own(request.named, account_id), is_more=False)
         most = self._most if request.limit is None else min(request.limit, self._most)
         ids: list[str] = []
         resume: str | None = None
         for _ in range(ROUNDS):
-            part = Part(limit=most + 1 - len(ids), older_than=resume)
+            part = SearchPart(limit=most + 1 - len(ids), older_than=resume)
             found = await self._search.search_ids(account_id, wanted, part)
             ids += found.ids
             resume = found.resume
             if resume is None or len(ids) > most:
-                return Chosen(ids=tuple(ids[:most][::-1]), is_more=len(ids) > most)
+                return ChosenSet(ids=tuple(ids[:most][::-1]), is_more=len(ids) > most)
             await asyncio.sleep(0)
         raise _invalid("filter", "too many predictions must be looked through; add created_after and created_before")
 

@@ -1,4 +1,4 @@
-"""Actions on many predictions: an extension. They need `read` and `write`: what a filter finds tells of predictions."""
+"""Actions on many predictions: an extension. They need `read` and `write`, as a filter can be used to read."""
 
 from typing import Any, Final
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from halley.bulk.once import same_request
-from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkPage, Holder
+from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkHolder, BulkPage
 from halley.bulk.records import BulkAction, BulkItem, BulkOutcome, BulkState, ItemResult, ReasonCount, TakenItem
 from halley.errors import Conflict, KeyReused
 from halley.predictions.ports import Created, NewPrediction
@@ -88,7 +88,9 @@ class MemoryBulk(MemoryReruns):
         return self._running()
 
     @at_once
-    def take_bulk_items(self, action_id: str, holder: Holder, at: datetime, limit: int) -> Sequence[TakenItem] | None:
+    def take_bulk_items(
+        self, action_id: str, holder: BulkHolder, at: datetime, limit: int
+    ) -> Sequence[TakenItem] | None:
         now, entry = self._clock.look(at), self.tables.bulk.get(action_id)
         if entry is None or entry.action.state is not BulkState.RUNNING:
             return None

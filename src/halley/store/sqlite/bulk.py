@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from halley.bulk.once import same_request
-from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkPage, Holder
+from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkHolder, BulkPage
 from halley.bulk.records import BulkAction, BulkItem, BulkOutcome, BulkState, ItemResult, ReasonCount, TakenItem
 from halley.clock import to_micros
 from halley.errors import Conflict, HalleyError
@@ -81,7 +81,7 @@ class BulkRows(RerunRows):
         return await self._reads.here(bulk_rows.read_running)
 
     def take_bulk_items(
-        self, action_id: str, holder: Holder, at: datetime, limit: int
+        self, action_id: str, holder: BulkHolder, at: datetime, limit: int
     ) -> Awaitable[Sequence[TakenItem] | None]:
         return self._writer.submit(_take, self._counters, action_id, holder, at, limit)
 
@@ -145,7 +145,12 @@ def _stop(
 
 
 def _take(
-    connection: sqlite3.Connection, counters: QueueCounters, action_id: str, holder: Holder, at: datetime, limit: int
+    connection: sqlite3.Connection,
+    counters: QueueCounters,
+    action_id: str,
+    holder: BulkHolder,
+    at: datetime,
+    limit: int,
 ) -> Sequence[TakenItem] | None:
     now = counters.clock.current(at)
     until = bulk_rows.lease_end(now, holder.lease_seconds)

@@ -8,14 +8,14 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from halley.bulk.ports import MOST_RUNNING, Holder
+from halley.bulk.ports import MOST_RUNNING, BulkHolder
 from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, BulkState, ItemResult, TakenItem
 from halley.errors import Conflict, KeyReused, QueueFull
 from halley.store.ports import Store
 from halley.testing.stores.maker import LEASE_SECONDS, SMALL, Maker, StoreSuite
 
-FIRST: Final = Holder(id="first", lease_seconds=LEASE_SECONDS)
-SECOND: Final = Holder(id="second", lease_seconds=LEASE_SECONDS)
+FIRST: Final = BulkHolder(id="first", lease_seconds=LEASE_SECONDS)
+SECOND: Final = BulkHolder(id="second", lease_seconds=LEASE_SECONDS)
 
 
 def action(maker: Maker, account_id: str = "anna", **members: Any) -> BulkAction:
@@ -37,7 +37,7 @@ async def put(store: Store, maker: Maker, ids: Sequence[str] = ("p0", "p1", "p2"
     return await store.put_bulk_action(action(maker, **members), ids)
 
 
-async def take(store: Store, maker: Maker, made: BulkAction, holder: Holder = FIRST, limit: int = 9) -> Any:
+async def take(store: Store, maker: Maker, made: BulkAction, holder: BulkHolder = FIRST, limit: int = 9) -> Any:
     """The positions of the items that the holder may carry out; None if it may none."""
     taken = await store.take_bulk_items(made.id, holder, maker.clock.now(), limit)
     return None if taken is None else [item.position for item in taken]
@@ -148,7 +148,7 @@ class BulkContract(StoreSuite):
     async def test_a_process_that_is_alone_takes_it_at_once(self, store: Store, maker: Maker) -> None:
         made = await put(store, maker)
         await take(store, maker, made, FIRST)
-        alone = Holder(id="second", lease_seconds=LEASE_SECONDS, is_alone=True)
+        alone = BulkHolder(id="second", lease_seconds=LEASE_SECONDS, is_alone=True)
         assert await take(store, maker, made, alone) == [0, 1, 2]
 
     async def test_a_stopped_action_begins_nothing(self, store: Store, maker: Maker) -> None:
