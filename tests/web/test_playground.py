@@ -206,6 +206,19 @@ async def test_another_account_sees_no_run(rich: World, browser: Browser) -> Non
     assert b"mine" not in (await other.get(f"{PAGE}/runs")).body
 
 
+async def test_the_runs_of_a_model_and_how_long_they_take(rich: World, browser: Browser) -> None:
+    other = await rich.create("acme/echo")
+    mine = (await rich.post("/v1/predictions", {"version": "acme/rich", "input": {"prompt": "x"}})).json()
+    await rich.run(mine["id"])
+    twin = (await browser.get(f"{PAGE}/runs.json")).json()
+    assert [one["id"] for one in twin["predictions"]["results"]] == [mine["id"]]
+    assert twin["summary"]["statuses"]["succeeded"] == 1
+    page = await browser.get(f"{PAGE}/runs")
+    assert mine["id"].encode() in page.body
+    assert other["id"].encode() not in page.body
+    assert b"usually" in (await browser.get(PAGE)).body
+
+
 async def test_two_hundred_inputs_and_a_schema_without_end(world: World, browser: Browser) -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Node"}, "x": {"type": "integer"}}}
     inputs = {f"in_{number}": {"type": "string"} for number in range(200)}

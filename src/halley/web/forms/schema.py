@@ -200,6 +200,15 @@ def kind_label(field: Field) -> str:
     return names.get(field.kind, field.kind.capitalize())
 
 
+def type_words(field: Field) -> str:
+    """What a value can be, in words."""
+    if field.kind == "enum":
+        return "One of"
+    parts = [member.label for member in field.members] if field.kind == "union" else [kind_label(field)]
+    parts += ["null"] if field.nullable else []
+    return f"{', '.join(parts[:-1])} or {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
 def _order(rule: Any) -> float:
     found = rule.get("x-order") if isinstance(rule, dict) else None
     return found if isinstance(found, int | float) and not isinstance(found, bool) else _ORDER_LAST

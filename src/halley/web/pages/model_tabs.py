@@ -1,8 +1,8 @@
 """The other pages of a model: API, examples, versions, runs and settings."""
 
 from halley.web.forms.controls import default_of, limits_of
-from halley.web.forms.schema import kind_label
-from halley.web.pages.opened import api_path, open_model
+from halley.web.forms.schema import type_words
+from halley.web.pages.opened import api_path, open_model, summary_of
 from halley.web.visit import View, Visit
 
 
@@ -11,7 +11,7 @@ async def api(visit: Visit) -> View:
     opened = await open_model(visit, visit.query.get("version", ""))
     base = visit.call.variant.base
     schema = None if opened.version is None else opened.version["openapi_schema"]
-    rows = [(field, kind_label(field), limits_of(field), default_of(field)) for field in opened.form.fields]
+    rows = [(field, type_words(field), limits_of(field), default_of(field)) for field in opened.form.fields]
     return View(
         "model_api.html",
         {"model": opened.model, "openapi_schema": schema},
@@ -39,7 +39,8 @@ async def runs(visit: Visit) -> View:
     """The reader's predictions of it, newest first."""
     opened = await open_model(visit)
     listed = await visit.get("/v1/predictions", {**visit.query, "model": opened.name})
-    return View("model_runs.html", {"model": opened.model, "predictions": listed}, **opened.shown("/runs"))
+    data = {"model": opened.model, "predictions": listed, "summary": await summary_of(visit, opened)}
+    return View("model_runs.html", data, **opened.shown("/runs"))
 
 
 async def settings(visit: Visit) -> View:

@@ -60,6 +60,12 @@ def api_path(visit: Visit) -> str:
     return f"/v1/models/{quote(owner, safe='')}/{quote(name, safe='')}"
 
 
+async def summary_of(visit: Visit, opened: OpenedModel) -> dict[str, Any] | None:
+    """What the API says of the reader's newest predictions of it: how many wait, how they ended, how long they took."""
+    answer = await visit.ask("GET", "/v1/predictions/summary", query={"model": opened.name})
+    return answer.json() if answer.is_ok else None
+
+
 async def open_model(visit: Visit, version_id: str = "") -> OpenedModel:
     """The model of the page's path, with its newest version, or the one that is asked for.
 

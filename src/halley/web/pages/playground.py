@@ -17,7 +17,7 @@ from halley.web.forms.view import State, input_from, is_edit, state_of_input, st
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.earlier_files import earlier_files
 from halley.web.pages.following import load_result
-from halley.web.pages.opened import OpenedModel, open_model
+from halley.web.pages.opened import OpenedModel, open_model, summary_of
 from halley.web.pages.uploads import with_uploads
 from halley.web.snippets.request import SnippetRequest, output_kind
 from halley.web.views.code import ShownCode, shown_code
@@ -153,6 +153,7 @@ async def _page(
         result=result,
         code=code or _code(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
         files=await earlier_files(visit, opened.form),
+        summary=await summary_of(visit, opened),
         notice=None if problem is None or problem.get("invalid_fields") else problem,
         **opened.shown(""),
     )
