@@ -8,6 +8,7 @@ from urllib.parse import quote
 from attempts import SHORT
 from furnished import HOSTILE, Furnished
 
+from halley.web.pages.prediction import TABS
 from halley.web.routes import ROWS
 from halley.web.rows import Page
 
@@ -24,7 +25,7 @@ def chosen(furnished: Furnished) -> list[str]:
     found += [f"/ui/predictions?error={attempt}&tag={attempt}&model={attempt}", f"/ui/errors?model={attempt}"]
     first, second = furnished.predictions["texts"], furnished.predictions["json"]
     found += [f"/ui/compare?a={first}&b={second}", f"/ui/gallery?model={HOSTILE}"]
-    found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={attempt}"]
+    found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={tab}" for tab in (*TABS, attempt)]
     return [one for one in found if any(_matches(pattern, one) for pattern in PATTERNS)]
 
 
@@ -33,17 +34,18 @@ def all_addresses(furnished: Furnished) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for one in chosen(furnished):
         found[_pattern(one)].append(one)
-    seen, queue, followed = {"/ui"}, ["/ui", *chosen(furnished)], defaultdict(int)
-    while queue and len(seen) < _CRAWLED:
+    seen, queue = {"/ui"}, ["/ui", *chosen(furnished)]
+    followed: dict[str, int] = defaultdict(int)
+    while queue and sum(followed.values()) < _CRAWLED:
         path = queue.pop(0)
         pattern = _pattern(path)
         if not pattern:
             continue
         if path not in found[pattern] and len(found[pattern]) < MOST:
             found[pattern].append(path)
-        followed[pattern] += 1
-        if followed[pattern] > MOST + 1:
+        if followed[pattern] > MOST and path not in found[pattern]:
             continue
+        followed[pattern] += 1
         for link in furnished.links(path):
             if link not in seen:
                 seen.add(link)

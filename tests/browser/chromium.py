@@ -15,8 +15,13 @@ PHONE: Final = 360  # CSS pixels: the narrowest screen that the pages promise
 _OVERFLOW: Final = """() => {
   const root = document.documentElement;
   if (root.scrollWidth <= root.clientWidth) return [];
+  const clipped = (one) => {
+    for (let at = one.parentElement; at && at !== document.body; at = at.parentElement)
+      if (getComputedStyle(at).overflowX !== "visible" && getComputedStyle(one).position !== "absolute") return true;
+    return false;
+  };
   const wide = [...document.body.querySelectorAll("*")].filter((one) =>
-    one.getBoundingClientRect().right > root.clientWidth + 1 && !one.closest(".scroll, pre, [hidden]"));
+    one.getBoundingClientRect().right > root.clientWidth + 1 && !clipped(one));
   return [`${root.scrollWidth} of ${root.clientWidth} px`, ...wide.slice(0, 5).map((one) =>
     `${one.tagName.toLowerCase()}.${one.className} ${one.textContent.trim().slice(0, 40)}`)];
 }"""

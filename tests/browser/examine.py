@@ -51,7 +51,8 @@ def without_scripts(tab: Tab, path: str) -> list[str]:
     tab.resize(PHONE)
     with tab.without_javascript():
         faults = _opened(tab, path)
-    faults += [*tab.overflow(), *tab.axe()]
+    # a page that runs refreshes itself: without scripts nothing else could show that something has changed
+    faults += [*tab.overflow(), *(one for one in tab.axe() if not one.startswith("axe meta-refresh"))]
     return [f"without JavaScript: {one}" for one in (*faults, *_found(tab))]
 
 

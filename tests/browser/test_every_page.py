@@ -47,15 +47,14 @@ def told(faults: list[tuple[str, str]]) -> str:
 def test_page(pattern: str, addresses: dict[str, list[str]], tab: Tab, furnished: Furnished) -> None:
     assert addresses[pattern] or pattern in WITHOUT_LINK, "no page leads to it"
     faults: list[tuple[str, str]] = []
-    for path in addresses[pattern]:
-        if not furnished.is_page(path):
-            continue
+    pages = [path for path in addresses[pattern] if furnished.is_page(path)]
+    for path in pages:
         found = with_scripts(tab, path)
         if (bytes_ := weight(tab, furnished)) > WEIGHT_BYTES:
             found.append(f"style sheets and scripts weigh {bytes_} bytes")
         found += without_scripts(tab, path)
         faults += [(path, one) for one in found]
-    faults += [(path, one) for path in addresses[pattern][:1] for one in by_keyboard(tab, path)]
+    faults += [(path, one) for path in pages[:1] for one in by_keyboard(tab, path)]
     tab.problems()  # the keyboard may have left a page in the middle
     assert not faults, told(faults)
 
