@@ -1,11 +1,12 @@
-"""Rows: following one prediction."""
+"""Rows: following one prediction, and using its files."""
 
 from typing import Final
 
-from halley.web.pages import following
+from halley.web.pages import following, using
 from halley.web.rows import Page, Row
 
 ROWS: Final[tuple[Row, ...]] = (
     Page(name="ui.prediction.events", pattern="/ui/predictions/{prediction_id}/events", show=following.events),
     Page(name="ui.prediction.output", pattern="/ui/predictions/{prediction_id}/output", show=following.output),
+    Page(name="ui.use", pattern="/ui/use", show=using.show),
 )

@@ -12,6 +12,8 @@ function swap(next, sent, button) {
   const [old, said] = [form(), document.querySelector("[data-play-said]")];
   const { id, selectionStart } = document.activeElement;
   next.querySelector("[data-play-said]").replaceWith(said);
+  const typical = old.querySelector("[data-typical]");
+  if (typical) said.before(typical);
   for (const [control, value] of entries(old)) {
     const now = control.name && sent.has(control) && sent.get(control) !== value && next.elements.namedItem(control.name);
     if (now && "value" in now) { if (control.type === "checkbox") now.checked = value; else now.value = value; }
@@ -30,7 +32,7 @@ function swap(next, sent, button) {
   preview(next);
 }
 
-async function send(button) {
+async function send(button, isAgain) {
   const now = form();
   const body = new FormData(now, button);
   const sent = entries(now);
@@ -40,6 +42,11 @@ async function send(button) {
   try {
     const answer = await ask(button?.hasAttribute("formaction") ? button.formAction : now.action, { method: "POST", body });
     if (answer.status === 401) { say("You are signed out, or your key was revoked. Nothing typed is lost: ", signIn(), ", then run it again."); return; }
+    if (answer.status === 403 && !isAgain) { // signed in again meanwhile: the form has a token of the old sign-in
+      const { value } = (await page(await ask(location.href))).querySelector("form[data-play] [name=csrf]") ?? {};
+      const token = now.querySelector("[name=csrf]");
+      if (value && value !== token.value) { token.value = value; await send(button, true); return; }
+    }
     if (!answer.headers.get("content-type").startsWith("text/html")) { say((await answer.json()).detail ?? `The server answered ${answer.status}.`); return; }
     const fresh = await page(answer);
     const next = fresh.querySelector("form[data-play]");

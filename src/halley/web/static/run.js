@@ -154,7 +154,9 @@ class Run {
   }
   stop(...said) {
     this.say(...said);
-    this.region.querySelector("progress")?.remove();
+    this.part("progress")?.remove();
+    const badge = this.region.querySelector(".badge");
+    badge.dataset.status = badge.textContent = "unknown";
     return this.finish();
   }
   finish() {
