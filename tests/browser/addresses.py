@@ -14,7 +14,7 @@ from halley.web.rows import Page
 
 PATTERNS: Final = tuple(row.pattern for row in ROWS if isinstance(row, Page))
 MOST: Final = 2  # addresses of one pattern that are examined; the first ones are those that are chosen below
-_CRAWLED: Final = 150  # pages that are read to find addresses
+_CRAWLED: Final = 1000  # pages that are read to find addresses
 
 
 def chosen(furnished: Furnished) -> list[str]:
@@ -26,6 +26,7 @@ def chosen(furnished: Furnished) -> list[str]:
     first, second = furnished.predictions["texts"], furnished.predictions["json"]
     found += [f"/ui/compare?a={first}&b={second}", f"/ui/gallery?model={HOSTILE}"]
     found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={tab}" for tab in (*TABS, attempt)]
+    found += [f"/ui/upstreams/unknown/{furnished.predictions['running']}/retry"]
     return [one for one in found if any(_matches(pattern, one) for pattern in PATTERNS)]
 
 

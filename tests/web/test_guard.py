@@ -82,6 +82,10 @@ async def scene(world: World) -> Scene:
     await world.finish(done)
     open_one = (await world.post("/v1/predictions", version)).json()["id"]
     key = (await world.keys.verify(world.token)).key
+    content = f'--b\r\nContent-Disposition: form-data; name="content"; filename="{SECRET}.txt"\r\n\r\nabc\r\n--b--\r\n'
+    multipart = {"content-type": "multipart/form-data; boundary=b"}
+    file = (await world.post("/v1/files", content.encode(), headers=multipart)).json()["id"]
+    delivery = (await world.delivery(done)).id
     asked = Asked(world.dashboard.api)
     world.dashboard.api = asked  # type: ignore[assignment]
     params = {
@@ -92,6 +96,8 @@ async def scene(world: World) -> Scene:
         "owner": "acme",
         "name": "free",
         "key_id": key.id,
+        "file_id": file,
+        "delivery_id": delivery,
         "version_id": world.versions["acme/free"],
         "digest": "0",
     }
@@ -183,6 +189,7 @@ async def test_strangers_change_nothing(scene: Scene) -> None:
     assert not row.is_terminal
     assert row.data_removed_at is None
     assert done.data_removed_at is None
+    assert len((await scene.world.get("/v1/files")).json()["results"]) == 1
 
 
 async def test_a_route_without_the_guard_is_caught(scene: Scene, browser: Browser) -> None:
