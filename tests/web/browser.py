@@ -23,6 +23,7 @@ class Browser:
         self.world = world
         self.cookies: dict[str, str] = {}
         self.origin = "http://localhost:1986"
+        self.host = "localhost:1986"
 
     async def signed_in(self, key: str) -> Self:
         reply = await self.post("/ui/sign-in", {"key": key}, token=None)
@@ -73,10 +74,11 @@ class Browser:
 
     @property
     def form_token(self) -> str:
-        return self.world.sign_ins.form_token(self.cookies.get("halley_session", ""))
+        cookie = next((value for name, value in self.cookies.items() if name.endswith("halley_session")), "")
+        return self.world.sign_ins.form_token(cookie)
 
     async def _ask(self, method: str, path: str, *, headers: dict[str, str], body: bytes = b"") -> Reply:
-        sent = {name.replace("_", "-"): value for name, value in headers.items() if value}
+        sent = {"host": self.host, **{name.replace("_", "-"): value for name, value in headers.items() if value}}
         if self.cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         reply = await self.world.request(method, path, body=body, headers=sent, token=None)

@@ -74,6 +74,11 @@ class Scene:
 
 @pytest.fixture
 async def scene(world: World) -> Scene:
+    return await scene_of(world)
+
+
+async def scene_of(world: World) -> Scene:
+    """Alice has a finished prediction, and one that waits."""
     version = {"version": "acme/free", "input": {"prompt": SECRET}}
     done = (await world.post("/v1/predictions", version)).json()["id"]
     await world.start(done)

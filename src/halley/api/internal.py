@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from halley.api.application import REQUEST_ID_HEADER, Api, given
+from halley.api.glances import Glances
 from halley.api.http.asgi import Call, Header, Headers, Message, Response, Scope
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.origins import FORWARDED
@@ -62,6 +63,7 @@ class InternalApi:
         parts = api.parts
         self._api = api
         self.changes: Final = AccountChanges(hub=parts.hub, predictions=parts.predictions, clock=parts.clock)
+        self._glances: Final = Glances[Answer](parts.clock, lambda: self.changes.noted)
 
     async def ask(
         self,
@@ -92,6 +94,14 @@ class InternalApi:
             if answer.file is not None:
                 answer.file.close()
         return Answer(answer.status, answer.headers, whole)
+
+    async def glance(
+        self, call: Call, identity: Identity, path: str, *, query: Mapping[str, str] | None = None
+    ) -> Answer:
+        """As `ask` for a read, but pages of the same account may get one answer as long as nothing changes."""
+        scopes = tuple(sorted(identity.key.scopes))
+        key = (identity.account.id, scopes, call.variant.number, path, tuple(sorted((query or {}).items())))
+        return await self._glances.get(key, lambda: self.ask(call, identity, "GET", path, query=query))
 
     async def follow(self, call: Call, identity: Identity, topic: str) -> Response:
         """The event stream that says when something of a topic has changed; its reader then asks what.

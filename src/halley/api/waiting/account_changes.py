@@ -41,13 +41,20 @@ class AccountChanges:
         self._was_dropped = False
         self._accounts: dict[str, str] = {}  # of predictions, the least recent first
         self._telling: asyncio.Task[None] | None = None
+        self._noted = 0
         self.reads = 0  # rows read to find an account
 
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def noted(self) -> int | None:
+        """How many changes were noticed; None if they are not, because no stream is open."""
+        return self._noted if self._streams else None
+
     def note(self, prediction_id: str) -> None:
         """It has changed. The hub calls this while streams are open."""
+        self._noted += 1
         if len(self._changed) < _WAITING:
             self._changed[prediction_id] = None
         else:

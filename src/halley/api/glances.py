@@ -1,0 +1,44 @@
+"""Answers of the API that several open pages may share, because nothing has changed since.
+
+When something changes, all open pages of an account ask the same questions in the same moment. One of them is answered
+by the API, and the others get that answer. Changes are noticed only while a page is live; otherwise nothing is shared.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from halley.clock import Clock
+
+LIFE_SECONDS: Final = 1.0
+_MOST: Final = 256
+
+T = TypeVar("T")
+
+
+class Glances(Generic[T]):
+    """The shared answers, dropped at every change. Use it in the loop's thread only."""
+
+    def __init__(self, clock: Clock, changes: Callable[[], int | None]) -> None:
+        """`changes` is the number of changes so far; None if they are not noticed."""
+        self._clock = clock
+        self._changes = changes
+        self._answers: dict[Hashable, tuple[float, asyncio.Future[T]]] = {}
+        self._seen: int | None = None
+
+    async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer to this question, as it was asked after the last change, or is asked now.
+
+        `key` has everything that the answer depends on, besides the data.
+        """
+        changes = self._changes()
+        if changes is None:
+            return await ask()
+        if changes != self._seen or len(self._answers) >= _MOST:
+            self._answers.clear()
+            self._seen = changes
+        now = self._clock.monotonic()
+        known = self._answers.get(key)
+        if known is None or now - known[0] > LIFE_SECONDS:
+            known = self._answers[key] = (now, asyncio.ensure_future(ask()))
+        return await asyncio.shield(known[1])
