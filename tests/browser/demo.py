@@ -26,7 +26,7 @@ class Demo:
     def __init__(self, home: Path, *, config: str = "", command: tuple[str, ...] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._home = home
+        self.home = home
         (home / "halley.toml").write_text(config)
         self._command = [
             *(command or (sys.executable, "-m", "halley.cli.main", "demo")),
@@ -40,14 +40,14 @@ class Demo:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))
         self.environment = {
             "PATH": os.environ["PATH"],
-            "HOME": str(self._home),
-            "XDG_CONFIG_HOME": str(self._home / "config"),
-            "XDG_DATA_HOME": str(self._home / "share"),
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "XDG_DATA_HOME": str(self.home / "share"),
             "NO_COLOR": "1",
             "TERM": "xterm",
         }
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=self.environment, cwd=self._home
+            self._command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=self.environment, cwd=self.home
         )
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
