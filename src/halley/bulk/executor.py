@@ -1,6 +1,6 @@
-"""Carries out bulk actions in the background, a few predictions at a time, so that nobody else waits for them.
+"""Carries out bulk actions in the background, a few predictions at a time, so that other requests do not wait for them.
 
-What is left to do is in the store: a process that starts after a crash goes on where the other one was.
+What is left to do is in the store: a process that starts after a crash continues where the other one was.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class BulkExecutor:
         self._sleep.ring()
 
     async def turn(self) -> None:
-        """A batch of each action that can go on, or a sleep until there may be one."""
+        """A batch of each action that can continue, or a sleep until there may be one."""
         running = await self._store.running_bulk_actions()
         self._forget_others({action.id for action in running})
         now = self._clock.monotonic()
@@ -73,7 +73,7 @@ class BulkExecutor:
             await self._sleep.sleep(self._pause_seconds(now))
 
     def _pause_seconds(self, now: float) -> float | None:
-        """Until the next action can go on; None: until there is one."""
+        """Until the next action can continue; None: until there is one."""
         ends = [pause.until - now for pause in self._pauses.values()]
         if not self._holder.is_alone:
             ends.append(LOOK_SECONDS)

@@ -1,6 +1,9 @@
 """Actions on many predictions: an extension. They need `read` and `write`, as a filter can be used to read."""
 
+from datetime import timedelta
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
@@ -32,6 +35,7 @@ _ITEMS: Final = 100
 _WHAT: Final = "bulk action"
 _MEMBERS: Final = frozenset({"action", "filter", "predictions", "limit"})
 _MOST_ONCE: Final = 255
+_NEXT: Final = timedelta(microseconds=1)  # the end of a filter is exclusive
 
 
 async def create(call: Call, parts: ApiContext) -> Response:
@@ -59,12 +63,16 @@ async def preview(call: Call, parts: ApiContext) -> Response:
     """200 with how many predictions the action would have if it were made now, and some of them. Nothing is done."""
     require_read(call)
     request = _request(await read_small_object(call, parts))
+    if request.filter is not None and request.filter.created_before is None:
+        until = replace(request.filter, created_before=parts.clock.now() + _NEXT)
+        request = replace(request, filter=until)
     chosen = await parts.bulk.choose(request, call.account_id)
     rows = [await parts.predictions.outline(one, call.account_id) for one in chosen.ids[::-1][:EXAMPLES]]
     wanted = request.narrowed
     shown = BulkPreview(
         action=request.kind.value,
         filter=None if wanted is None else wanted.members(),
+        description=_described(wanted, len(chosen.ids)),
         total=len(chosen.ids),
         is_more=chosen.is_more,
         examples=[
@@ -227,6 +235,7 @@ def _shown(call: Call, action: BulkAction) -> BulkActionBody:
         id=action.id,
         action=action.kind.value,
         filter=None if action.filter is None else dict(action.filter),
+        description=_described(None if action.filter is None else read_filter(action.filter), action.total),
         status=action.state.value,
         status_reason=action.waiting if is_running else action.reason,
         created_at=rfc3339(action.created_at),
@@ -238,6 +247,10 @@ def _shown(call: Call, action: BulkAction) -> BulkActionBody:
         remaining=action.remaining,
         urls=BulkUrls(get=url, stop=f"{url}/stop", items=f"{url}/items"),
     )
+
+
+def _described(wanted: PredictionFilter | None, count: int) -> str:
+    return f"{count} chosen predictions" if wanted is None else wanted.describe()
 
 
 def _item(item: BulkItem) -> BulkItemBody:

@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from halley.web.routes import detail, following, home, live, models, operation
+from halley.web.routes import bulk, detail, following, home, live, models, operation
 from halley.web.rows import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *home.ROWS,
     *models.ROWS,
     *detail.ROWS,
+    *bulk.ROWS,
     *operation.ROWS,
     *live.ROWS,
     *following.ROWS,

@@ -32,10 +32,13 @@ class BulkExample(msgspec.Struct, kw_only=True):
 
 
 class BulkPreview(msgspec.Struct, kw_only=True):
-    """What an action would be made for: `total` predictions, or more if `is_more`. `filter` as it would be applied."""
+    """What an action would be made for: `total` predictions, or more if `is_more`. `filter` as it would be applied; it
+    ends at the time of the answer, so that an action with it has nothing that was not counted.
+    """
 
     action: BulkKindWord
     filter: dict[str, str] | None
+    description: str
     total: int
     is_more: bool
     examples: list[BulkExample]
@@ -57,13 +60,15 @@ class BulkUrls(msgspec.Struct, kw_only=True):
 
 
 class BulkActionBody(msgspec.Struct, kw_only=True):
-    """An action on many predictions. `filter` is null if they were named one by one. `status_reason` says why it was
+    """An action on many predictions. `filter` is null if they were named one by one; `description` says in words which
+    they are. `status_reason` says why it was
     stopped, or why a running one does not go on at present. `reasons` is in the answer about a single action.
     """
 
     id: str
     action: BulkKindWord
     filter: dict[str, str] | None
+    description: str
     status: Literal["running", "finished", "stopped"]
     status_reason: str | None
     created_at: Time

@@ -1,0 +1,98 @@
+"""Actions on many predictions: the list, one of them, and the question before one is made."""
+
+import secrets
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from halley.web.forms_posted import PostedForm
+from halley.web.views.bulk import MEMBERS, VERBS, BulkLine, add_up, reasons_of, told
+from halley.web.visit import Redirect, View, Visit
+
+PATH: Final = "/ui/bulk"
+_API: Final = "/v1/bulk-actions"
+_MOST_PAIRS: Final = 1100
+_OUTCOMES: Final = ("failed", "skipped", "done")
+
+
+async def show(visit: Visit) -> View:
+    """All of them, newest first."""
+    page = await visit.get(_API, visit.query)
+    lines = [_line(one) for one in page["results"]]
+    return View("bulk.html", {"bulk_actions": page}, page=page, lines=lines, is_live=_is_live(lines))
+
+
+async def show_one(visit: Visit) -> View:
+    """How far it is, and its predictions."""
+    action = await visit.get(f"{_API}/{visit.params[0]}")
+    query = {name: visit.query[name] for name in ("outcome", "cursor") if visit.query.get(name)}
+    items = await visit.get(f"{_API}/{visit.params[0]}/items", {"limit": "50", **query})
+    line = _line(action)
+    return View(
+        "bulk_action.html",
+        {"bulk_action": action, "items": items},
+        line=line,
+        items_page=items,
+        outcome=query.get("outcome", ""),
+        outcomes=_OUTCOMES,
+        reasons=reasons_of(action),
+        is_live=_is_live([line]),
+    )
+
+
+async def ask(visit: Visit) -> View:
+    """The question: how many predictions it would be, and some of them. Nothing is changed by it."""
+    pairs = parse_qsl(visit.call.scope.get("query_string", b"").decode("latin-1"), max_num_fields=_MOST_PAIRS)
+    request = _request(pairs)
+    preview = await visit.post(f"{_API}/preview", request)
+    kind = preview["action"]
+    return View(
+        "bulk_new.html",
+        {"preview": preview},
+        told=told(preview),
+        verb=VERBS[kind],
+        kind=kind,
+        chosen=request.get("predictions", []),
+        members=preview["filter"] or {},
+        limit=preview["total"] if preview["is_more"] else None,
+        once=secrets.token_hex(8),
+        back=f"/ui/predictions?{urlencode(request['filter'])}" if request.get("filter") else "/ui/predictions",
+    )
+
+
+async def make(visit: Visit, form: PostedForm) -> Redirect:
+    """Begin it, once for each question that was shown."""
+    pairs = [(name, value) for name, values in form.fields.items() for value in values]
+    request = _request(pairs)
+    if form.get("limit").isdigit():
+        request["limit"] = int(form.get("limit"))
+    once = form.get("once")
+    headers = ((b"idempotency-key", f"page-{once}".encode()),) if once.isalnum() and once.isascii() else ()
+    made = await visit.post(_API, request, headers=headers)
+    return Redirect(f"{PATH}/{made['id']}", "The action is under way. You can leave this page.")
+
+
+async def stop(visit: Visit, form: PostedForm) -> Redirect:
+    """Begin no further prediction."""
+    del form
+    await visit.post(f"{_API}/{visit.params[0]}/stop")
+    return Redirect(f"{PATH}/{visit.params[0]}", "Stopped.")
+
+
+def _request(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """What the API is asked for: the predictions that were chosen one by one, or else all that fit the filter."""
+    values = dict(pairs)
+    request: dict[str, Any] = {"action": values.get("action", "")}
+    chosen = [value for name, value in pairs if name == "prediction" and value]
+    if chosen:
+        return request | {"predictions": chosen}
+    return request | {"filter": {name: values[name] for name in MEMBERS if values.get(name)}}
+
+
+def _line(action: Any) -> BulkLine:
+    return add_up(msgspec.convert(action, BulkLine))
+
+
+def _is_live(lines: list[BulkLine]) -> bool:
+    return any(line.status == "running" for line in lines)
