@@ -84,6 +84,17 @@ def test_a_schema_without_end_gives_a_bounded_form() -> None:
     assert count(form.fields[0]) <= 2 * FIELDS
 
 
+def test_members_that_the_schema_does_not_name_are_kept() -> None:
+    rule = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": True}
+    form = read_form({"components": {"schemas": {"Input": rule}}})
+    assert view_of(form, state_of_input(form, {"a": 1})).has_extra
+    state = state_of_post(form, [("input.a", "1"), ("extra", '{"b": 2, "a": 3}')])
+    assert input_from(form, state) == ({"a": 1, "b": 2}, ())
+    broken = state_of_post(form, [("input.a", "1"), ("extra", "[2]")])
+    _, faults = input_from(form, broken)
+    assert [(one.anchor, broken.extra) for one in view_of(form, broken, faults).problems] == [("extra", "[2]")]
+
+
 def test_a_fault_is_shown_at_the_nearest_control() -> None:
     form = form_of(
         {

@@ -75,6 +75,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of a version, in the order in which they are shown."""
 
     fields: tuple[Field, ...]
+    is_open: bool = False  # other members are accepted, too
     first: frozenset[str] = frozenset()  # names that are shown at once; the others are folded
     hidden: frozenset[str] = frozenset()
     groups: tuple[Group, ...] = ()

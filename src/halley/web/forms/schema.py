@@ -41,7 +41,7 @@ def read_form(document: Any) -> Form:
     members = whole.get("properties")
     reader = _Reader(schemas)
     fields = reader.members(members, whole.get("required"), 0) if isinstance(members, dict) else ()
-    return _arranged(fields, author)
+    return msgspec.structs.replace(_arranged(fields, author), is_open=whole.get("additionalProperties") is True)
 
 
 def _schemas(document: Any) -> dict[str, Any]:

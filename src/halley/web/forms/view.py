@@ -133,7 +133,7 @@ def view_of(form: Form, state: State, faults: Sequence[Fault | tuple[str, str]] 
         sections=_sections(form, controls, state),
         problems=(*general, *_problems(controls.values())),
         extra=state.extra,
-        has_extra=bool(state.extra.strip()),
+        has_extra=form.is_open or bool(state.extra.strip()),
         text=state.text,
     )
 

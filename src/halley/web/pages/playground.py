@@ -37,8 +37,13 @@ async def show(visit: Visit) -> View:
     opened = await open_model(visit, query.get("version", ""))
     result, prediction = await _prediction(visit, query.get("prediction", ""))
     value, faults = _given(opened.form, query, prediction)
-    state = state_of_input(opened.form, value, is_json=query.get("view") == "json")
+    state = state_of_input(opened.form, value, is_json=_wants_json(opened.form, query))
     return await _page(visit, opened, state, faults, result=result, prediction=prediction)
+
+
+def _wants_json(form: Form, query: dict[str, str]) -> bool:
+    """A model that does not say what its inputs are gets them as JSON."""
+    return query.get("view") == "json" or (form.is_open and not form.fields)
 
 
 async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
