@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from halley.web.forms.schema import DEPTH, FIELDS, read_form
+from halley.web.forms.schema import DEPTH, FIELDS, INPUTS, read_form
 from halley.web.forms.view import input_from, state_of_input, state_of_post, view_of
 
 
@@ -117,3 +117,11 @@ def test_a_fault_is_shown_at_the_nearest_control() -> None:
         ("input.a.b%2Ec", "no integer"),
         ("input.l.1", "no integer"),
     ]
+
+
+def test_of_very_many_inputs_the_last_ones_are_written_as_json() -> None:
+    form = form_of({f"in_{number}": {"type": "integer"} for number in range(INPUTS + 9)}, ["in_508"])
+    value = {"in_0": 1, "in_508": 2}
+    state = state_of_input(form, value)
+    assert '"in_508": 2' in state.extra
+    assert input_from(form, state) == (value, ())

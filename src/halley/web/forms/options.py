@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from halley.web.forms.fields import Option
 
-_LISTED: Final = 2000
+_LISTED: Final = 500
 
 
 def options_of(rule: Mapping[str, Any]) -> tuple[Option, ...]:

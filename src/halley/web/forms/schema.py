@@ -16,7 +16,8 @@ from halley.web.forms.options import options_of
 from halley.web.forms.resolving import UNIONS, reference_name, resolve, text_in, without_null
 
 DEPTH: Final = 4  # levels below an input that have their own controls
-FIELDS: Final = 1000  # in one form; a schema that refers to itself has no end
+INPUTS: Final = 500  # with controls of their own; the others are written as JSON
+FIELDS: Final = 400  # after which nested values are written as JSON; a schema that refers to itself has no end
 _LONG: Final = re.compile(
     r"prompt|text|message|description|instruction|lyrics|content|caption|script|query|code|input$"
 )
@@ -40,8 +41,9 @@ def read_form(document: Any) -> Form:
     whole = resolve(schemas.get("Input"), schemas)
     members = whole.get("properties")
     reader = _Reader(schemas)
-    fields = reader.members(members, whole.get("required"), 0) if isinstance(members, dict) else ()
-    return msgspec.structs.replace(_arranged(fields, author), is_open=whole.get("additionalProperties") is True)
+    fields = reader.members(members, whole.get("required"), 0)[:INPUTS] if isinstance(members, dict) else ()
+    is_open = whole.get("additionalProperties") is True or len(fields) == INPUTS
+    return msgspec.structs.replace(_arranged(fields, author), is_open=is_open)
 
 
 def _schemas(document: Any) -> dict[str, Any]:

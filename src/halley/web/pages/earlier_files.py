@@ -15,11 +15,11 @@ async def earlier_files(visit: Visit, form: Form) -> list[tuple[str, str]]:
     if not any(map(_takes_files, form.fields)):
         return []
     found: dict[str, str] = {}
-    predictions = await visit.ask("GET", "/v1/predictions")
+    predictions = await visit.ask("GET", "/v1/predictions", query={"limit": "20"})
     for one in predictions.json()["results"] if predictions.is_ok else ():
         for link in _links(one.get("output")):
             found.setdefault(link, f"{_name(link)} of {one['model']}")
-    files = await visit.ask("GET", "/v1/files")
+    files = await visit.ask("GET", "/v1/files", query={"limit": "20"})
     for one in files.json()["results"] if files.is_ok else ():
         found.setdefault(one["urls"]["get"], one["name"])
     return list(found.items())[:_LISTED]
