@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from halley.app.replicas import replica_rows
+from halley.app.replicas import log_lines, replica_rows
 from halley.models.catalog import Catalog
+from halley.replicas.host import Origin
+from halley.replicas.replica_log import LogRules, ReplicaLogs
 from halley.replicas.states import Doing, PoolState, ReplicaState
 from halley.store.memory import MemoryStore
-
-pytestmark = pytest.mark.anyio
+from halley.testing.clock import FakeClock
 
 
 class Measured:
@@ -25,6 +26,7 @@ class Measured:
         return [self._state]
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("doing", "line", "progress"),
     [
@@ -38,3 +40,12 @@ async def test_a_bar_that_setup_prints_is_its_progress(doing: Doing, line: str |
     provider: Any = Measured(doing, line)
     (row,) = await replica_rows(provider, Catalog(MemoryStore()))
     assert (row.load_progress, row.unexpected_exits) == (progress, 2)
+
+
+def test_the_last_lines_are_given_alone() -> None:
+    clock = FakeClock()
+    logs = ReplicaLogs(clock, LogRules(kept_lines=10, lines_per_minute=0))
+    logs.on_text(Origin(model="a/b", version="v", pid=7), "".join(f"line {number}\n" for number in range(4)))
+    assert [line.text for line in log_lines(logs, "a/b", 0)] == [f"line {number}" for number in range(4)]
+    assert [line.number for line in log_lines(logs, "a/b", 0, 2)] == [3, 4]
+    assert [line.number for line in log_lines(logs, "a/b", 3, 2)] == [4]

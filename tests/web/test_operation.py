@@ -121,7 +121,9 @@ def furnish(world: World, *lost: str) -> None:
     parts = world.api.parts
     parts.replicas = replicas
     parts.memory_budget_bytes = 2**30
-    parts.replica_log = lambda _model, _after: [LogLine(number=1, ended_at=NOW, version="a" * 64, pid=77, text=ODD)]
+    parts.replica_log = lambda _model, _after, _last: [
+        LogLine(number=1, ended_at=NOW, version="a" * 64, pid=77, text=ODD)
+    ]
     parts.upstreams = UpstreamViews(
         upstreams=upstreams,
         unknown=unknown,

@@ -37,8 +37,10 @@ Health = Callable[[], Mapping[str, str]]
 ListReplicas = Callable[[], Awaitable[Sequence[ReplicaBody]]]
 """Returns the states of this machine's models, measured now."""
 
-ReadReplicaLog = Callable[[str, int], Sequence[LogLine]]
-"""Returns the kept lines of a model (owner/name) with numbers above the given one."""
+ReadReplicaLog = Callable[[str, int, int | None], Sequence[LogLine]]
+"""Returns the kept lines of a model (owner/name) with numbers above the given one; of these the last so many, or all
+(None).
+"""
 
 ClearSetup = Callable[[str], Awaitable[int | None]]
 """Deletes what setups of a model (owner/name) left; returns its size in bytes, None if there was nothing."""
@@ -76,7 +78,7 @@ async def no_replicas() -> Sequence[ReplicaBody]:
     return ()
 
 
-def no_lines(_model: str, _after: int) -> Sequence[LogLine]:
+def no_lines(_model: str, _after: int, _last: int | None) -> Sequence[LogLine]:
     """For a server that runs no models itself."""
     return ()
 

@@ -96,7 +96,7 @@ def local_models(
     return LocalModels(
         replicas=lambda: replica_rows(provider, base.catalog),
         memory_budget_bytes=_memory_rules(base.settings).budget_bytes,
-        replica_log=lambda model, after: log_lines(runtime.replica_logs, model, after),
+        replica_log=lambda model, after, last: log_lines(runtime.replica_logs, model, after, last),
         clear_setup=lambda model: clear_setup(runtime.places, provider, base.data.store, model),
         why_starting=lambda row: _why_waiting(row, why_waiting, base.data.store) or provider.why_starting(row.version),
         upstreams=upstreams,

@@ -24,11 +24,11 @@ async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[Re
     return sorted(rows, key=lambda row: row.model)
 
 
-def log_lines(logs: ReplicaLogs, model: str, after: int) -> Sequence[LogLine]:
-    """The lines that processes of the model printed outside of predictions, the oldest first."""
+def log_lines(logs: ReplicaLogs, model: str, after: int, last: int | None = None) -> Sequence[LogLine]:
+    """The lines that processes of the model printed outside of predictions, the oldest first; `last`: not more."""
     return [
         LogLine(number=line.number, ended_at=rfc3339(line.at), version=line.version, pid=line.pid, text=line.text)
-        for line in logs.lines(model, after)
+        for line in list(logs.lines(model, after))[-(last or 0) :]
     ]
 
 

@@ -226,7 +226,7 @@ class Dashboard:
             "note": "" if visit is None else visit.note,
             "is_fragment": _is_fragment(call),
             "here": call.scope["path"].removeprefix(prefix),
-            "json_url": "" if visit is None else _twin_url(call),
+            "json_url": "" if visit is None or call.method == "POST" else _twin_url(call),
             "title": "",
         }
         body = self._templates.render(template, {**known, **values})

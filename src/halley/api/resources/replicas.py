@@ -18,11 +18,11 @@ async def list_replicas(call: Call, parts: ApiContext) -> Response:  # noqa: ARG
 async def read_log(call: Call, parts: ApiContext) -> Response:
     """The kept lines that the model's processes printed outside of predictions, the oldest first."""
     owner, name = call.params
-    after = read_whole_number(call.query(), "after", 0)
+    after, last = read_whole_number(call.query(), "after", 0), read_whole_number(call.query(), "last", 0)
     model = await parts.catalog.model(owner, name)
     if model is None:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
-    lines = list(parts.replica_log(model.full_name, after))
+    lines = list(parts.replica_log(model.full_name, after, last or None))
     return json_response(encode(LogPage(next=None, previous=None, results=lines)))
 
 

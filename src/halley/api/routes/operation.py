@@ -35,7 +35,10 @@ ROUTES: Final = (
         scope=Scope.ADMIN,
         response=LogPage,
         summary="Read what a model's processes printed outside of predictions, the oldest line first",
-        params=(Param(name="after", type="integer", description="Only lines with higher numbers."),),
+        params=(
+            Param(name="after", type="integer", description="Only lines with higher numbers."),
+            Param(name="last", type="integer", description="Only so many, the last ones."),
+        ),
     ),
     Route(
         name="replicas.clear_setup",

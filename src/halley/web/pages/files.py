@@ -38,7 +38,7 @@ async def ask_delete(visit: Visit) -> View:
     """Whether a file is to be deleted."""
     one = await visit.get(f"/v1/files/{visit.params[0]}")
     return confirmation(
-        f"Delete {one['name']}?",
+        f"Delete “{one['name']}”?",
         "Predictions that use it and have not ended keep it until then. It cannot be brought back.",
         button="Delete it",
         action=f"/ui/files/{one['id']}/delete",

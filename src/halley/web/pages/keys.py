@@ -49,7 +49,7 @@ async def create(visit: Visit, form: PostedForm) -> View:
         "options": _options(form),
     }
     if made := await _made_since(visit, form.get("newest")):
-        # the page of a new key was loaded again, or somebody else made one
+        # the page of a new key was loaded again, or another admin made one
         return await show(visit, f"{made} Create another key only if you need one.", given)
     body = {name: value for name, value in given.items() if value or name == "scopes"}
     answer = await visit.ask("POST", "/v1/keys", body=body)
@@ -82,7 +82,7 @@ async def ask_revoke(visit: Visit) -> View:
     one = await _key(visit)
     own = " You are signed in with this key: you will be signed out." if one["id"] == visit.identity.key.id else ""
     return confirmation(
-        f"Revoke the key {one['name'] or one['id']}?",
+        f"Revoke the key “{one['name'] or one['id']}”?",
         f"Programs that use it are refused from then on, and it cannot be made valid again.{own}",
         button="Revoke it",
         action=f"/ui/keys/{one['id']}/revoke",
@@ -118,7 +118,7 @@ async def _made_since(visit: Visit, newest: str) -> str:
     if not keys or keys[0]["id"] == newest:
         return ""
     name = keys[0]["name"] or keys[0]["id"]
-    return f"The key {name} was created since this form was loaded. Its token is not shown again."
+    return f"The key “{name}” was created since this form was loaded. Its token is not shown again."
 
 
 def _options(form: PostedForm) -> dict[str, Any]:

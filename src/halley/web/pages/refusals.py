@@ -5,7 +5,7 @@ from typing import Final
 from halley.api.internal import Answer
 from halley.web.visit import checked
 
-_OF_THE_FORM: Final = (400, 409, 422)
+_TRIED_AGAIN: Final = (400, 409, 422, 429, 503)
 
 
 def refusal_words(answer: Answer) -> str:
@@ -14,7 +14,7 @@ def refusal_words(answer: Answer) -> str:
     Raises:
         ApiRefused: it refused for another reason: a page of its own says so.
     """
-    if answer.status not in _OF_THE_FORM:
+    if answer.status not in _TRIED_AGAIN:
         checked(answer)
         return ""
     problem = answer.json()

@@ -23,7 +23,7 @@ async def show(visit: Visit) -> View:
     unloaded = [pool["model"] for pool in pools if _is_unloaded(pool)]
     pools = sorted((pool for pool in pools if not _is_unloaded(pool)), key=lambda pool: pool["tone"] not in _TROUBLE)
     for pool in pools[:_MOST_LOGS]:
-        pool["lines"] = (await _lines(visit, pool["model"]))[-_LAST_LINES:]
+        pool["lines"] = await _last_lines(visit, pool["model"])
     used = sum(row["memory_bytes"] for row in page["results"])
     budget = page["memory_budget_bytes"]
     return View("replicas.html", page, pools=pools, unloaded=unloaded, used=used, budget=budget)
@@ -39,7 +39,7 @@ async def show_one(visit: Visit) -> View:
 async def ask_clear(visit: Visit) -> View:
     """Whether the setup files are to be deleted."""
     model = _model(visit)
-    await visit.get(f"/v1/replicas/{model}/logs")  # who may not ask, or names no model, is told so here
+    await visit.get(f"/v1/replicas/{model}/logs")  # refuses who may not ask, and unknown models
     return confirmation(
         f"Delete the setup files of {model}?",
         "The next process of the model runs its whole setup again. Processes that run now are not touched.",
@@ -63,8 +63,8 @@ def _model(visit: Visit) -> str:
     return "/".join(visit.params[:2])
 
 
-async def _lines(visit: Visit, model: str) -> list[dict[str, Any]]:
-    answer = await visit.ask("GET", f"/v1/replicas/{model}/logs")
+async def _last_lines(visit: Visit, model: str) -> list[dict[str, Any]]:
+    answer = await visit.ask("GET", f"/v1/replicas/{model}/logs", query={"last": str(_LAST_LINES)})
     return list(answer.json()["results"]) if answer.is_ok else []  # a model may be gone meanwhile
 
 

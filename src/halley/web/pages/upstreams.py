@@ -43,7 +43,7 @@ async def adopt(visit: Visit, form: PostedForm) -> Redirect | View:
 async def ask_retry(visit: Visit) -> View:
     """Whether a prediction is to be submitted again."""
     (prediction_id,) = visit.params
-    await visit.get("/v1/upstreams/unknown", {"limit": "1"})  # who may not submit again is told so here
+    await visit.get("/v1/upstreams/unknown", {"limit": "1"})  # refuses who may not submit again
     return confirmation(
         f"Submit {prediction_id} again?",
         "It is not known whether it ran at the service. If it did, it is paid for twice.",

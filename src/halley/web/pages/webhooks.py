@@ -48,7 +48,7 @@ async def reveal(visit: Visit, form: PostedForm) -> View:
 
 async def ask_rotate(visit: Visit, problem: str = "", hours: str = "") -> View:
     """The form that replaces the secret."""
-    await visit.get("/v1/webhooks/default/secret")  # who may not see the secret is told so here
+    await visit.get("/v1/webhooks/default/secret")  # refuses who may not see it
     return View("webhook_rotate.html", {"problem": problem}, status=422 if problem else 200, hours=hours)
 
 
