@@ -186,7 +186,6 @@ async def test_methods_that_are_not_served_are_405_with_allow(world: World, patt
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v2/predictions",

@@ -55,7 +55,7 @@ from halley.retention.service import RetentionService
 from halley.settings import CollectionSettings, Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
-from halley.web.entire import api_with_pages
+from halley.web.entire import dashboard_of
 from halley.web.permalink import HtmlPages
 from halley.webhooks.address import Receivers
 from halley.webhooks.admin import WebhookAdmin
@@ -426,7 +426,9 @@ class World(Asker):
             new_id=new_id,
         )
         self.sign_ins = SignIns(store=self.store, keys=self.keys, clock=self.clock, secret=b"p" * 32)
-        self.api, self.dashboard = api_with_pages(context, self.sign_ins)
+        self.api = Api(context)
+        self.dashboard = dashboard_of(self.api, self.sign_ins)
+        self.api.add_pages(self.dashboard.routes)
         self.bus.subscribe(self.api.receive)
         self.hub = self.api.parts.hub
         self.versions: dict[str, str] = {}

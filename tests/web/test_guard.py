@@ -214,7 +214,7 @@ async def test_a_route_without_the_guard_is_caught(scene: Scene, browser: Browse
         )
         for method in ("GET", "POST")
     ]
-    world.api.router = Router((*world.api.router.routes, *planted))  # type: ignore[misc]
+    world.api.router = Router((*world.api.router.routes, *planted))
     found = await forged(scene, browser)
     assert len(found) == len(FORGED) + 1
     assert all(fault.startswith("ui.planted.POST") for fault in found)

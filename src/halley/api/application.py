@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Final
+
+from anyio import to_thread
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import (
@@ -50,6 +52,10 @@ _EXPOSED: Final = (
 )
 
 
+LoadPages = Callable[["Api"], Sequence[Route]]
+"""Makes the routes of pages for people."""
+
+
 class RequestIds:
     """Gives each request a unique id; cheap, because every request gets one."""
 
@@ -71,11 +77,15 @@ class Api:
     Connect its `receive` to the bus; set `draining`, then call `release_waiting`, to stop.
     """
 
-    def __init__(self, parts: ApiContext, pages: Sequence[Route] = ()) -> None:
-        """`pages` are served beside the API's own routes, and are no part of its description."""
+    def __init__(self, parts: ApiContext, load_pages: LoadPages | None = None) -> None:
+        """`load_pages` is called once, in a thread, at the first request for a path that may be a page's: many servers
+        never show one.
+        """
         self.parts: Final = parts
         parts.routes = routes_of(parts.settings)
-        self.router: Final = Router((*parts.routes, *pages), UNSERVED, prefix=public_path(parts.settings))
+        self.router = Router(parts.routes, UNSERVED, prefix=public_path(parts.settings))
+        self._load_pages = load_pages
+        self._loading: asyncio.Future[Sequence[Route]] | None = None
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = PredictionPayloads(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
@@ -83,6 +93,11 @@ class Api:
         self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
         self.has_cors: Final = bool(self._origins)
         self._logs_access = parts.settings.server.access_log
+
+    def add_pages(self, pages: Sequence[Route]) -> None:
+        """Serve these routes beside the API's own; they are no part of its description."""
+        self._load_pages = None
+        self.router = Router((*self.parts.routes, *pages), UNSERVED, prefix=public_path(self.parts.settings))
 
     @property
     def draining(self) -> bool:
@@ -134,8 +149,12 @@ class Api:
         request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
         exchange = Exchange(scope, request_id, headers.get(b"origin"), self.parts.clock.monotonic())
         call = Call(scope, receive, request_id, headers, exchange.started)
-        found = self.router.find(scope.get("raw_path") or scope["path"].encode())
+        path = scope.get("raw_path") or scope["path"].encode()
+        found = self.router.find(path)
         try:
+            if found is None and self._load_pages is not None and self.router.may_be_page(path):
+                await self._add_pages(self._load_pages)
+                found = self.router.find(path)
             if found is None:
                 return exchange, unknown_path(request_id)
             exchange.pattern = found.place.secret_pattern
@@ -179,6 +198,13 @@ class Api:
         """Write the request to the access log."""
         if self._logs_access:
             self._log_access(exchange, answer.status)
+
+    async def _add_pages(self, load: LoadPages) -> None:
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(to_thread.run_sync(load, self))
+        pages = await asyncio.shield(self._loading)
+        if self._load_pages is not None:  # else another request was first
+            self.add_pages(pages)
 
     async def _routed(self, call: Call, place: RouteTable, route: Route | None) -> Response:
         if route is None:

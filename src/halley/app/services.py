@@ -3,15 +3,17 @@
 Each role has its own parts, and a process has the parts of its roles only. `Foundation` is the same for all.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from halley.api.application import Api
 from halley.api.context import ApiContext
 from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases, no_reason
 from halley.api.http.origins import Variants
+from halley.api.http.routing import Route
 from halley.api.presentation.payloads import PredictionPayloads
 from halley.api.presentation.present import Presenter
 from halley.app.foundation import Foundation, open_foundation, open_json_process
@@ -50,7 +52,6 @@ from halley.retention.service import RetentionService
 from halley.retry import HousekeepingFaults
 from halley.settings import Settings
 from halley.store.ports import OpenStore, Store
-from halley.web.entire import api_with_pages
 from halley.web.permalink import HtmlPages
 from halley.webhooks.on_duty import WebhooksOnDuty
 
@@ -274,7 +275,7 @@ def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working:
     )
     local = LocalModels() if working is None else _local_models(base, working)
     sign_ins = SignIns(store=store, keys=use_cases.keys, clock=base.clock, secret=base.data.secrets.key_pepper)
-    api, _ = api_with_pages(_context(base, use_cases, checks, local, large), sign_ins)
+    api = Api(_context(base, use_cases, checks, local, large), load_pages=partial(_pages, sign_ins=sign_ins))
     base.signals.bus.subscribe(api.receive, Changed)
     base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
     return ApiParts(api=api, sign_ins=sign_ins, use_cases=use_cases, store_check=store_check)
@@ -352,6 +353,12 @@ def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
     upstreams = working.upstreams
     views = upstream_views(upstreams, working.outcomes, base.data.store, base.clock)
     return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
+
+
+def _pages(api: Api, *, sign_ins: SignIns) -> Sequence[Route]:
+    from halley.web.entire import dashboard_of  # a hundred modules, which a server without visitors does not need
+
+    return dashboard_of(api, sign_ins).routes
 
 
 def _context(

@@ -57,16 +57,17 @@ class Dashboard:
         self.assets: Final = Assets()
         self._templates = Templates()
         self._pages: list[Page] = []
+        self.routes: tuple[Route, ...] = ()
 
     def connect(self, api: InternalApi, bodies: BodyBudget) -> None:
         """Take the API that pages ask, and the budget of posted forms."""
         self.api = api
         self.bodies = bodies
 
-    def routes(self, rows: Iterable[Row]) -> tuple[Route, ...]:
-        """The routes of rows, and of our files. Nothing else makes routes of the dashboard."""
+    def add(self, rows: Iterable[Row]) -> None:
+        """Make `routes` of rows, and of our files. Nothing else makes routes of the dashboard."""
         static = OpenPage(name="ui.static", pattern=PATTERN, serve=self.assets.serve)
-        return tuple(route for row in (*rows, static) for route in self._routes_of(row))
+        self.routes = tuple(route for row in (*rows, static) for route in self._routes_of(row))
 
     # the three kinds of rows, with their guards
 

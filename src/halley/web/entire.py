@@ -1,7 +1,6 @@
 """The dashboard with all of its pages, for an API."""
 
 from halley.api.application import Api
-from halley.api.context import ApiContext
 from halley.api.internal import InternalApi
 from halley.keys.sign_ins import SignIns
 from halley.web.dashboard import Dashboard
@@ -10,9 +9,9 @@ from halley.web.routes import ROWS
 from halley.web.sign_in import SignInPages
 
 
-def api_with_pages(context: ApiContext, sign_ins: SignIns) -> tuple[Api, Dashboard]:
-    """The API, and the dashboard that it serves as well."""
-    dashboard = Dashboard(context.settings, sign_ins)
-    api = Api(context, dashboard.routes((*RootPage().rows(), *SignInPages(dashboard).rows(), *ROWS)))
-    dashboard.connect(InternalApi(api), context.bodies)
-    return api, dashboard
+def dashboard_of(api: Api, sign_ins: SignIns) -> Dashboard:
+    """The dashboard of this API, with its routes. It may be made in another thread."""
+    dashboard = Dashboard(api.parts.settings, sign_ins)
+    dashboard.connect(InternalApi(api), api.parts.bodies)
+    dashboard.add((*RootPage().rows(), *SignInPages(dashboard).rows(), *ROWS))
+    return dashboard

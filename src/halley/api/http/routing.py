@@ -120,6 +120,8 @@ class Router:
             raw_path = _SLASHES.sub(b"/", raw_path)
         if self._prefix and raw_path.startswith(self._prefix + b"/"):
             raw_path = raw_path[len(self._prefix) :]
+        elif self._prefix and raw_path == self._prefix:
+            raw_path = b"/"
         # latin-1 never fails, and non-ASCII text matches no route
         parts = raw_path.decode("latin-1").split("/")
         start, family, end = 1, "", len(parts)
@@ -130,9 +132,15 @@ class Router:
         while start < end and parts[start] == "v1":
             start += 1
         found = _walk(self._root, parts, start, end)
-        if found is None or (found[0].at_root and start > 1):
+        if found is None or (found[0].at_root and (start > 1 or not raw_path.startswith(b"/"))):
             return None
         return RouteMatch(found[0], family, found[1])
+
+    def may_be_page(self, raw_path: bytes) -> bool:
+        """Whether a path is at the root, or where the dashboard is."""
+        if self._prefix and raw_path.startswith(self._prefix):
+            raw_path = raw_path[len(self._prefix) :]
+        return raw_path.lstrip(b"/")[:2] in (b"ui", b"")  # without a path, `/` itself
 
     def _place(self, pattern: str, *, at_root: bool) -> RouteTable:
         node = self._root
