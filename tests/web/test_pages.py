@@ -121,3 +121,12 @@ async def test_pages_name_their_assets_and_allow_nothing_else(browser: Browser) 
     assert b"<script>" not in page.body
     assert b" style=" not in page.body
     assert b"onclick" not in page.body
+
+
+async def test_a_link_on_another_site_leads_through_our_own_page(world: World, browser: Browser) -> None:
+    followed = await Browser(world).get("/ui/models?limit=2", sec_fetch_site="cross-site")  # without the cookie
+    assert followed.status == 200
+    assert b'content="0;url=/ui/models?limit=2"' in followed.body
+    assert (await browser.get("/ui/models?limit=2", sec_fetch_site="same-origin")).status == 200
+    unknown = await Browser(world).get("/ui/models?limit=2", sec_fetch_site="same-origin")
+    assert unknown.status == 303

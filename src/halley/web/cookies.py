@@ -44,6 +44,12 @@ def set_mark(name: str, *, is_https: bool) -> Header:
     return _set(f"halley_{name}", "1", _MARK_SECONDS, is_https=is_https)
 
 
+def theme_of(call: Call) -> str:
+    """The theme that this browser chose, set by `app.js`; "" for that of the system."""
+    theme = _cookies(call).get("halley_theme", "")
+    return theme if theme in ("light", "dark") else ""
+
+
 def _session_name(*, is_https: bool) -> str:
     # the prefix makes browsers refuse one that a subdomain or plain HTTP has set
     return f"__Host-{_NAME}" if is_https else _NAME

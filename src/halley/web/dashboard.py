@@ -17,7 +17,7 @@ from halley.keys.records import Scope
 from halley.keys.sign_ins import LONGEST, SignIns
 from halley.settings import Settings
 from halley.web.assets import PATTERN, Assets
-from halley.web.cookies import note_of, session_of, set_note
+from halley.web.cookies import note_of, session_of, set_note, theme_of
 from halley.web.forms_posted import read_form
 from halley.web.guard import TOKEN_FIELD, TOKEN_HEADER, Guard
 from halley.web.navigation import navigation
@@ -170,6 +170,9 @@ class Dashboard:
         return problem if wants_json or _is_fragment(call) else await self._error_page(call, problem)
 
     def _to_sign_in(self, call: Call) -> Response:
+        if call.method == "GET" and call.headers.get(b"sec-fetch-site") == b"cross-site":
+            # a link on another site: the browser kept the cookie back, and sends it when our own page leads there
+            return self.render(call, "again.html", {"there": f"{call.variant.prefix}{_asked(call)}"})
         there = f"{call.variant.prefix}/ui/sign-in"
         path = _asked(call)
         if call.method in ("GET", "HEAD") and path != "/ui":
@@ -225,6 +228,7 @@ class Dashboard:
             "is_admin": visit is not None and visit.may(Scope.ADMIN),
             "nav": () if visit is None else navigation(self._pages, visit),
             "note": "" if visit is None else visit.note,
+            "theme": theme_of(call),
             "is_fragment": _is_fragment(call),
             "here": call.scope["path"].removeprefix(prefix),
             "json_url": "" if visit is None or call.method == "POST" else _twin_url(call),

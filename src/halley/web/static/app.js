@@ -2,16 +2,14 @@
 const root = document.documentElement;
 const WORDS = document.querySelector("[data-live-words]");
 
-// theme: automatic, light, dark
-const kept = () => { try { return localStorage.getItem("halley-theme"); } catch { return null; } };
-const themed = (theme) => { if (theme) root.dataset.theme = theme; else delete root.dataset.theme; };
-themed(kept());
+// theme: that of the system, or the other one; a cookie, so that the server's first answer has it already
 for (const button of document.querySelectorAll("[data-theme-toggle]")) {
   button.hidden = false;
   button.addEventListener("click", () => {
-    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    themed(isDark ? "light" : "dark");
-    try { localStorage.setItem("halley-theme", root.dataset.theme); } catch { /* it lasts for this page */ }
+    const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const next = (root.dataset.theme || system) === "dark" ? "light" : "dark";
+    if (next === system) delete root.dataset.theme; else root.dataset.theme = next;
+    document.cookie = `halley_theme=${next}; path=/; samesite=strict; max-age=${next === system ? 0 : 31536000}`;
   });
 }
 
