@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.world import World, settled
@@ -113,3 +114,26 @@ async def test_nobody_else_sees_it(world: World) -> None:
         assert (await other.get(path)).status == 404
         assert (await Browser(world).get(path)).status == 303
         assert (await Browser(world).get(path, x_fragment="1")).status == 401
+
+
+async def test_ten_thousand_files_are_few_on_the_page(world: World, browser: Browser) -> None:
+    made = await world.create()
+    await world.start(made["id"])
+    one = await world.keep(made["id"], 0, "a.txt", b"x", "text/plain")
+    ref = f"asset:{made['id']}/{{}}/a.txt"
+    files = tuple(msgspec.structs.replace(one, ref=ref.format(n), index=n) for n in range(10_000))
+    await world.output(made["id"], [file.ref for file in files], files=files)
+    await world.finish(made["id"])
+    page = (await browser.get(f"/ui/predictions/{made['id']}/output")).body.decode()
+    assert page.count("<li>") == 60
+    assert "all files" in page
+    assert len(page) < 60_000
+
+
+async def test_a_long_text_is_shown_in_part(world: World, browser: Browser) -> None:
+    one = await ended(world, "acme/echo", "wörd " * 1_000_000)
+    page = (await browser.get(f"/ui/predictions/{one}/output")).body.decode()
+    assert len(page) < 250_000
+    assert "This is the beginning" in page
+    form = (await browser.get(f"/ui/models/acme/echo?prediction={one}")).body.decode()
+    assert len(form) < 260_000

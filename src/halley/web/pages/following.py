@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from halley.api.http.asgi import Header, Response
 from halley.api.internal import EVENTS
 from halley.errors import NotFound
@@ -30,23 +32,23 @@ async def events(visit: Visit) -> Response | View:
 async def output(visit: Visit) -> View:
     """The region alone: scripts put it into the page that they are on."""
     result, prediction = await load_result(visit, visit.params[0])
-    return View("result.html", prediction, result=result)
+    return View("result.html", {"prediction": prediction}, result=result)
 
 
-async def load_result(visit: Visit, prediction_id: str) -> tuple[Result, dict[str, object]]:
-    """A prediction for the macros of `output.html`, and as the API shows it.
+async def load_result(visit: Visit, prediction_id: str) -> tuple[Result, msgspec.Raw]:
+    """A prediction for the macros of `output.html`, and as the API shows it: it may be large, so it stays JSON.
 
     Raises:
         ApiRefused: the reader may not see it, or it does not exist.
     """
     path = _path(prediction_id)
     answer = checked(await visit.ask("GET", path, headers=(_EXPOSED,)))
-    run = read_run(answer.body)
+    run, prediction = read_run(answer.body), msgspec.Raw(answer.body)
     if run.data_removed or not run.has_output:
-        return result_of(run, ()), answer.json()
+        return result_of(run, ()), prediction
     query = {"limit": str(FILES)}
     page = read_output_files(checked(await visit.ask("GET", f"{path}/files", query=query)).body)
-    return result_of(run, page.results, has_more_files=page.next is not None), answer.json()
+    return result_of(run, page.results, has_more_files=page.next is not None), prediction
 
 
 def _path(prediction_id: str) -> str:

@@ -36,7 +36,7 @@ async def show(visit: Visit) -> View:
     query = visit.query
     opened = await open_model(visit, query.get("version", ""))
     result, prediction = await _prediction(visit, query.get("prediction", ""))
-    value, faults = _given(opened.form, query, prediction)
+    value, faults = _given(opened.form, query, result)
     state = state_of_input(opened.form, value, is_json=_wants_json(opened.form, query))
     return await _page(visit, opened, state, faults, result=result, prediction=prediction)
 
@@ -134,7 +134,7 @@ async def _page(
     faults: Faults = (),
     *,
     result: Result | None = None,
-    prediction: dict[str, Any] | None = None,
+    prediction: msgspec.Raw | None = None,
     status: int = 200,
     problem: dict[str, Any] | None = None,
     code: ShownCode | None = None,
@@ -164,12 +164,12 @@ async def _page(
     )
 
 
-async def _prediction(visit: Visit, prediction_id: str) -> tuple[Result | None, dict[str, Any] | None]:
+async def _prediction(visit: Visit, prediction_id: str) -> tuple[Result | None, msgspec.Raw | None]:
     """The run that the page shows, for its template and for its twin."""
     return await load_result(visit, prediction_id) if prediction_id else (None, None)
 
 
-def _given(form: Form, query: dict[str, str], prediction: dict[str, Any] | None) -> tuple[dict[str, Any], Faults]:
+def _given(form: Form, query: dict[str, str], result: Result | None) -> tuple[dict[str, Any], Faults]:
     """The input that the page's address names."""
     text, example = query.get("input", ""), query.get("example", "")
     if text:
@@ -182,11 +182,13 @@ def _given(form: Form, query: dict[str, str], prediction: dict[str, Any] | None)
         return value, ()
     if example.isascii() and example.isdecimal() and 0 < int(example[:4]) <= len(form.examples):
         return form.examples[int(example[:4]) - 1].input, ()
-    if prediction is None or not isinstance(prediction.get("input"), dict):
+    if result is None:
         return {}, ()
-    if is_heavy(msgspec.json.encode(prediction["input"])):
+    given = bytes(result.run.input)
+    if is_heavy(given):
         return {}, (Fault(path=(), text="The input of this prediction is too large for the form."),)
-    return prediction["input"], ()
+    value = read_json(given.decode())
+    return (value if isinstance(value, dict) else {}), ()
 
 
 def secret_names(form: Form) -> frozenset[str]:

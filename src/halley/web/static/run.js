@@ -67,7 +67,7 @@ class Run {
     meter.value = 100 * fraction;
     this.say(total ? `Running: ${current} of ${total}` : `Running: ${Math.round(100 * fraction)} %`);
   }
-  logs({ text }) { this.log += text; this.draw(); }
+  logs({ text }) { this.log = (this.log + text).slice(-LOG); this.draw(); }
   output({ value, is_item: isItem }) {
     if (!isItem) { this.part("output").replaceChildren(); this.text = null; this.size = 0; }
     for (const one of !isItem && Array.isArray(value) ? value : [value]) {
@@ -93,8 +93,8 @@ class Run {
       };
       const log = this.part("log");
       if (this.log) put(log, () => {
-        const all = (log.textContent + this.log).replace(/\r\n/g, "\n").replace(/[^\n]*\r(?=[^\n])/g, "").replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "");
-        log.textContent = all.slice(-LOG);
+        const lines = (log.textContent + this.log).slice(-LOG).replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "").split(/\r?\n/);
+        log.textContent = lines.map((line) => line.slice(line.lastIndexOf("\r", line.length - 2) + 1)).join("\n"); // as a terminal shows bars
       });
       if (this.words && this.text) put(this.text, () => this.text.append(this.words));
       this.log = this.words = "";

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from halley.strict_json import is_heavy
 from halley.web.views.causes import CAUSES, Cause
 from halley.web.views.durations import in_words, seconds_between
 from halley.web.views.files import ListedFile
@@ -69,7 +70,7 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
         run=run,
         files=files,
         has_more_files=has_more_files,
-        output=shown_output(run.output),
+        output=ShownOutput() if files and _is_list_of_links(bytes(run.output)) else shown_output(run.output),
         table=table_of(light(run.output)),
         log=_tail(text, is_whole=len(text) == len(run.logs)),
         percent=None if run.has_ended else percent_in(text),
@@ -78,6 +79,11 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
         ran=in_words(seconds_between(run.started_at, run.completed_at)),
         metrics=tuple((name, _metric(value)) for name, value in list(run.metrics.items())[:_METRICS]),
     )
+
+
+def _is_list_of_links(output: bytes) -> bool:
+    """Whether it is a list too long to be decoded, which begins with a link: with files, it is a list of them."""
+    return is_heavy(output) and output.startswith((b'["http:', b'["https:'))
 
 
 def _tail(log: str, *, is_whole: bool) -> LogTail:
