@@ -83,6 +83,10 @@ def test_the_command_line_removes_data_and_sets_periods(tmp_path: Path) -> None:
         shown = server.call("GET", f"/v1/predictions/{made['id']}")[2]
         assert (shown["status"], shown["input"], shown["data_removed"]) == ("canceled", {}, True)
         assert halley(server, "predictions", "delete-data", "0" * 26, "--yes").returncode != 0
+        again = halley(server, "predictions", "rerun", made["id"])
+        assert (again.returncode, "its input was removed" in again.stderr) == (2, True)
+        many = halley(server, "predictions", "delete-data", "--filter", "model=demo/sleep", "--yes")
+        assert (many.returncode, "1 skipped: its data was removed before" in many.stderr) == (0, True)
 
         token = halley(server, "keys", "create", "--name", "clinic", "--retention", "1s").stdout.strip()
         listed = halley(server, "keys", "list").stdout

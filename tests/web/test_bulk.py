@@ -73,7 +73,7 @@ async def test_it_can_be_stopped(world: World, browser: Browser) -> None:
 async def test_nothing_and_nonsense_are_said_plainly(world: World, browser: Browser) -> None:
     nothing = await browser.get("/ui/bulk/new?action=cancel&model=no/one")
     assert nothing.status == 200
-    assert b"There is nothing to do: starting or processing predictions of no/one" in nothing.body
+    assert b"There is nothing to do: waiting or running predictions of no/one" in nothing.body
     for path in ("/ui/bulk/new", "/ui/bulk/new?action=x", "/ui/bulk/new?action=cancel&status=faild"):
         assert (await browser.get(path)).status == 422
     assert (await browser.get("/ui/bulk/0123")).status == 404

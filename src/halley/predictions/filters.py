@@ -14,7 +14,7 @@ from halley.ids import is_id
 from halley.predictions.fingerprints import fingerprint, is_group
 from halley.predictions.instants import read_instant
 from halley.predictions.records import Prediction
-from halley.predictions.status import Status
+from halley.predictions.status import TERMINAL, Status
 from halley.predictions.tags import is_tag
 
 MOST_CHARACTERS: Final = 200
@@ -22,6 +22,7 @@ MOST_CHARACTERS: Final = 200
 FAILED: Final = frozenset({Status.FAILED})
 UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.ABORTED})
 LIVE: Final = frozenset({Status.STARTING, Status.PROCESSING})
+_SETS: Final = {LIVE: "waiting or running", TERMINAL: "ended"}
 
 # only these: what a database and this module must do alike
 _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
@@ -102,8 +103,8 @@ class PredictionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """The filter in words: `failed predictions of demo/fail, created after ...`."""
-        words = [status for status in Status if status in self.statuses]
-        text = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+        words = [str(status) for status in Status if status in self.statuses]
+        text = _SETS.get(self.statuses, " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words))
         text = f"{text} predictions".lstrip() if text else "all predictions"
         parts = [
             "" if self.model is None else f" of {self.model}",

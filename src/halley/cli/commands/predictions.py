@@ -31,12 +31,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _STATUSES: Final = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
-_ENDINGS: Final = {
-    "succeeded": "has already succeeded",
-    "failed": "has already failed",
-    "canceled": "was canceled",
-    "aborted": "was aborted",
-}
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
 SaveOption = Annotated[
     str | None,
@@ -269,57 +263,9 @@ def _save(client: Client, screen: Screen, final: dict[str, Any], folder: Path) -
     return None
 
 
-@app.command("cancel")
-def cancel(
-    id: IdArgument,
-    server: ServerOption = None,
-    token: TokenOption = None,
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel a prediction; one that has ended is unchanged."""
-    from halley.cli.session import connect
-    from halley.cli.watching import is_terminal
-
-    screen = Screen(json_only=as_json)
-    with connect(server, token, profile) as client:
-        prediction = client.cancel(id)
-    if screen.wants_json:
-        screen.out_json(prediction)
-    status = prediction["status"]
-    words = _ENDINGS.get(status, f"has ended as {status}") if is_terminal(prediction) else "is being canceled"
-    screen.note(f"Prediction {id} {words}.")
-
-
+app.command("cancel")(acting.cancel)
 app.command("rerun")(acting.rerun)
-
-
-@app.command("delete-data")
-def delete_data(
-    id: IdArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    server: ServerOption = None,
-    token: TokenOption = None,
-    profile: ProfileOption = None,
-) -> None:
-    """Remove a prediction's input, output, files and logs from a Halley server, at once. This cannot be undone.
-
-    The record that it ran, its times, how it ended and its metrics stay.
-
-    \b
-    Examples:
-      halley predictions delete-data ID
-    """
-    from urllib.parse import quote
-
-    from halley.cli.session import connect
-
-    screen = Screen()
-    if not yes:
-        screen.confirm(f"Remove the data of prediction {id}?", warning="This cannot be undone.")
-    with connect(server, token, profile) as client:
-        client.call("DELETE", f"/predictions/{quote(id, safe='')}/data")
-    screen.note(f"The data of prediction {id} was removed.")
+app.command("delete-data")(acting.delete_data)
 
 
 def _say_removed(screen: Screen, prediction: dict[str, Any]) -> None:

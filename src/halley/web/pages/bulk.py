@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from halley.web.forms_posted import PostedForm
-from halley.web.views.bulk import MEMBERS, VERBS, BulkLine, add_up, reasons_of, told
+from halley.web.views.bulk import MEMBERS, BulkLine, add_up, reasons_of, told
 from halley.web.visit import Redirect, View, Visit
 
 PATH: Final = "/ui/bulk"
 _API: Final = "/v1/bulk-actions"
 _MOST_PAIRS: Final = 1100
-_OUTCOMES: Final = ("failed", "skipped", "done")
+_OUTCOMES: Final = (("", "All predictions"), ("failed", "Failed"), ("skipped", "Skipped"), ("done", "Done"))
 
 
 async def show(visit: Visit) -> View:
@@ -34,8 +34,8 @@ async def show_one(visit: Visit) -> View:
         {"bulk_action": action, "items": items},
         line=line,
         items_page=items,
-        outcome=query.get("outcome", ""),
-        outcomes=_OUTCOMES,
+        outcome_tabs=[(_tab(line, word), text) for word, text in _OUTCOMES],
+        active_tab=_tab(line, query.get("outcome", "")),
         reasons=reasons_of(action),
         is_live=_is_live([line]),
     )
@@ -51,7 +51,6 @@ async def ask(visit: Visit) -> View:
         "bulk_new.html",
         {"preview": preview},
         told=told(preview),
-        verb=VERBS[kind],
         kind=kind,
         chosen=request.get("predictions", []),
         members=preview["filter"] or {},
@@ -88,6 +87,10 @@ def _request(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     if chosen:
         return request | {"predictions": chosen}
     return request | {"filter": {name: values[name] for name in MEMBERS if values.get(name)}}
+
+
+def _tab(line: BulkLine, outcome: str) -> str:
+    return f"{PATH}/{line.id}?outcome={outcome}" if outcome else f"{PATH}/{line.id}"
 
 
 def _line(action: Any) -> BulkLine:

@@ -51,6 +51,7 @@ class BulkQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     text: str
+    button: str
 
 
 class WhyNot(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,8 @@ def told(preview: Mapping[str, Any]) -> BulkQuestion:
     title, text = _QUESTIONS[preview["action"]]
     count = preview["total"]
     words = "1 prediction" if count == 1 else f"{count:,} predictions"
-    return BulkQuestion(title=title.format(f"the newest {words}" if preview["is_more"] else words), text=text)
+    title = title.format(f"the newest {words}" if preview["is_more"] else words)
+    return BulkQuestion(title=title, text=text, button=title.removesuffix("?"))
 
 
 def reasons_of(action: Mapping[str, Any]) -> list[WhyNot]:
