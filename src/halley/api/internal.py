@@ -62,6 +62,7 @@ class InternalApi:
     def __init__(self, api: Api) -> None:
         parts = api.parts
         self._api = api
+        self.now: Final = parts.clock.now
         self.changes: Final = AccountChanges(hub=parts.hub, predictions=parts.predictions, clock=parts.clock)
         self._glances: Final = Glances[Answer](parts.clock, lambda: self.changes.noted)
 

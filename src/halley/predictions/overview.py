@@ -26,7 +26,7 @@ class Keeper(Protocol):
         ...
 
 
-class Times(msgspec.Struct, frozen=True, kw_only=True):
+class TimeSpread(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds: of half the predictions at most `p50`, of 95 in 100 at most `p95`. `count`: of how many."""
 
     count: int
@@ -43,8 +43,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     load: Load
     newest: int
     statuses: Mapping[Status, int]
-    wait: Times | None
-    run: Times | None
+    wait: TimeSpread | None
+    run: TimeSpread | None
 
 
 class Overview:
@@ -104,12 +104,12 @@ def _lengths(runs: Iterable[RunTimes]) -> list[float]:
     ]
 
 
-def _times(seconds: list[float]) -> Times | None:
+def _times(seconds: list[float]) -> TimeSpread | None:
     if not seconds:
         return None
     ordered = sorted(max(0.0, one) for one in seconds)  # the clock may have been set back
     count = len(ordered)
-    return Times(count=count, p50=ordered[_rank(count, 50)], p95=ordered[_rank(count, 95)])
+    return TimeSpread(count=count, p50=ordered[_rank(count, 50)], p95=ordered[_rank(count, 95)])
 
 
 def _rank(count: int, percent: int) -> int:

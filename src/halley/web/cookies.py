@@ -50,6 +50,16 @@ def theme_of(call: Call) -> str:
     return theme if theme in ("light", "dark") else ""
 
 
+def value_of(call: Call, name: str) -> str:
+    """What this browser keeps under a name that begins with `halley_`; "" without it."""
+    return _cookies(call).get(name, "")
+
+
+def set_value(name: str, value: str, *, is_https: bool) -> Header:
+    """Let the browser keep a value for a year; "" removes it."""
+    return _set(name, value, _MARK_SECONDS if value else 0, is_https=is_https)
+
+
 def _session_name(*, is_https: bool) -> str:
     # the prefix makes browsers refuse one that a subdomain or plain HTTP has set
     return f"__Host-{_NAME}" if is_https else _NAME

@@ -39,6 +39,10 @@ class LiveStream(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[Visit], Awaitable[Response]]
 
 
+class Download(LiveStream, frozen=True, kw_only=True):
+    """A file to save, for signed-in readers; it has no twin."""
+
+
 class OpenPage(msgspec.Struct, frozen=True, kw_only=True):
     """What is served without a sign-in: it shows nothing of anyone. Its host is checked like that of the others.
 

@@ -1,6 +1,7 @@
 """One request for a page, as its handler sees it, and what a handler returns."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -77,6 +78,11 @@ class Visit:
     def is_fragment(self) -> bool:
         """Whether the page is fetched again for its live parts only."""
         return self.call.headers.get(b"x-fragment") == b"1"
+
+    @property
+    def now(self) -> datetime:
+        """The time of the server."""
+        return self._api.now()
 
     def may(self, scope: Scope) -> bool:
         """Whether the reader's key has this scope; the API itself decides what it may do."""

@@ -6,7 +6,6 @@ from typing import Final
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation.paging import read_time
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import invalid
 from halley.api.presentation.statuses import OFFICIAL
@@ -15,7 +14,8 @@ from halley.api.resources.predictions import path_id
 from halley.clock import rfc3339
 from halley.predictions.error_groups import ErrorGroup, intervals
 from halley.predictions.filters import read_filter
-from halley.predictions.overview import Times
+from halley.predictions.instants import read_instant
+from halley.predictions.overview import TimeSpread
 from halley.settings import parse_seconds
 
 _SINCE: Final = timedelta(days=1)
@@ -81,13 +81,16 @@ def _since(query: Mapping[str, str], now: datetime) -> datetime:
         return now - timedelta(seconds=parse_seconds(text))
     except (ValueError, OverflowError):
         pass
-    since = read_time(query, "since")
+    try:
+        since = read_instant(text)
+    except (ValueError, OverflowError):
+        since = None
     if since is None or since > now:
         raise invalid("format", "since", "must be in the past: a time such as 2026-01-31T12:00:00Z, or 24h")
     return since
 
 
-def _times(times: Times | None) -> TimesBody | None:
+def _times(times: TimeSpread | None) -> TimesBody | None:
     return None if times is None else TimesBody(count=times.count, p50=round(times.p50, 6), p95=round(times.p95, 6))
 
 

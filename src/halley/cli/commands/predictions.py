@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from halley.cli.commands import acting
+from halley.cli.filter_options import (
+    BeforeOption,
+    ErrorOption,
+    GroupOption,
+    KeyOption,
+    ModelOption,
+    ProviderOption,
+    SinceOption,
+    TagOption,
+)
 from halley.cli.options import (
     JsonOption,
     LimitOption,
@@ -46,27 +56,14 @@ def list_(
     status: Annotated[
         str | None, typer.Option("--status", help="Only predictions with this status, or one of these, as in a,b.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="OWNER/NAME", help="Only predictions of this model; * matches any text."),
-    ] = None,
-    error: Annotated[
-        str | None, typer.Option("--error", metavar="TEXT", help="Only failed ones with this text in the error.")
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="TIME", help="Only predictions since a date, or of the last 30m, 2h, 7d."),
-    ] = None,
-    before: Annotated[
-        str | None,
-        typer.Option("--before", metavar="TIME", help="Only predictions before a date, or older than 30m, 2h, 7d."),
-    ] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="ID", help="Only what was created with this key.")] = None,
-    provider: Annotated[
-        str | None, typer.Option("--provider", help="Only what ran here (local), or at this service elsewhere.")
-    ] = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="Only predictions with this tag.")] = None,
-    group: Annotated[str | None, typer.Option("--group", help="Only failed ones of this group of errors.")] = None,
+    model: ModelOption = None,
+    error: ErrorOption = None,
+    since: SinceOption = None,
+    before: BeforeOption = None,
+    key: KeyOption = None,
+    provider: ProviderOption = None,
+    tag: TagOption = None,
+    group: GroupOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,

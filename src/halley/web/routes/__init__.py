@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from halley.web.routes import bulk, detail, following, home, live, models, operation
+from halley.web.routes import bulk, detail, finding, following, home, live, models, operation
 from halley.web.rows import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *home.ROWS,
     *models.ROWS,
+    *finding.ROWS,
     *detail.ROWS,
     *bulk.ROWS,
     *operation.ROWS,
