@@ -14,6 +14,7 @@ from halley.api.application import REQUEST_ID_HEADER, Api, given
 from halley.api.glances import Glances
 from halley.api.http.asgi import Call, Header, Headers, Message, Response, Scope
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
+from halley.api.http.heads import headers_in
 from halley.api.http.origins import FORWARDED
 from halley.api.waiting.account_changes import AccountChanges
 from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, STREAM_KEY
@@ -138,7 +139,10 @@ class InternalApi:
             return {"type": "http.request", "body": data, "more_body": False}
 
         exchange, answer = await self._api.begin(scope, receive)
-        return self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
+        outcome = self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
+        if outcome.lines:
+            outcome.headers, outcome.lines = headers_in(outcome.lines), b""
+        return outcome
 
 
 class _StreamScope(dict[str, Any]):

@@ -140,3 +140,21 @@ def test_flags_come_first(tmp_path, monkeypatch):
     monkeypatch.setenv("HALLEY_CONFIG", str(tmp_path / "other.toml"))
     assert settings_from(None, {}).server.port == 7
     assert settings_from(None, {"server.port": 8}).server.port == 8
+
+
+def test_a_link_that_signs_in_is_shown_to_a_terminal_only_and_not_to_other_machines(settings):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def said(to, code, token="hly_new"):
+        one = started(1986)
+        one.sign_in_code = code
+        show_banner(Screen(io.StringIO(), to, {}), settings, one, token=token)
+        return to.getvalue()
+
+    link = "http://127.0.0.1:1986/ui/sign-in?code=hly_new-once"
+    assert link in said(Terminal(), lambda key: f"{key}-once")
+    assert link not in said(io.StringIO(), lambda key: f"{key}-once")
+    for shown in (said(Terminal(), None), said(Terminal(), lambda key: f"{key}-once", token=None)):
+        assert "Dashboard   http://127.0.0.1:1986/ui\n" in shown
