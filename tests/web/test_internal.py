@@ -76,4 +76,4 @@ async def test_it_waits_for_a_deferred_answer_and_passes_streams_on(world: World
         call_of(world), reader, "GET", path, headers=[(b"accept", b"text/event-stream")]
     )
     assert stream.chunks is not None
-    assert b"\"status\":\"succeeded\"" in b"".join([piece async for piece in stream.chunks])
+    assert b'"status":"succeeded"' in b"".join([piece async for piece in stream.chunks])
