@@ -420,3 +420,28 @@ async def test_a_plain_key_sees_what_it_may_do_and_has_used(world: World, browse
     page = (await browser.get("/ui/me")).body.decode()
     assert f"/ui/predictions?key={(await world.keys.verify(world.token)).key.id}" in page
     assert "<dt>succeeded</dt><dd>1</dd>" in page
+
+
+async def test_who_revokes_the_own_key_is_signed_out(world: World) -> None:
+    browser = await admin(world)
+    key = next(key for key, _ in await world.keys.list() if key.name == "root key")
+    assert b"you will be signed out" in (await browser.get(f"/ui/keys/{key.id}/revoke")).body
+    assert (await browser.post(f"/ui/keys/{key.id}/revoke")).status == 303
+    assert (await browser.get("/ui/keys")).headers["location"].startswith("/ui/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("page", "region"),
+    [("replicas", "replicas"), ("replicas/acme/free", "lines"), ("upstreams", "upstreams"), ("webhooks", "deliveries"),
+     ("settings", "health"), ("me", "usage")],
+)  # fmt: skip
+async def test_live_regions_are_in_fragments_and_hold_no_form(world: World, page: str, region: str) -> None:
+    furnish(world)
+    browser = await admin(world)
+    whole = (await browser.get(f"/ui/{page}")).body.decode()
+    fragment = (await browser.get(f"/ui/{page}", x_fragment="1")).body.decode()
+    assert '<nav class="main"' not in fragment
+    for text in (whole, fragment):
+        found = re.search(rf'<section[^>]*id="{region}"[^>]*data-live.*?</section>', text, re.DOTALL)
+        assert found, page
+        assert "<form" not in found[0]
