@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from attempts import SHORT
-from furnished import HOSTILE, Furnished
+from furnished import GRID, HOSTILE, Furnished
 
 from halley.web.pages.prediction import TABS
 from halley.web.routes import ROWS
@@ -26,6 +26,8 @@ def chosen(furnished: Furnished) -> list[str]:
     first, second = furnished.predictions["texts"], furnished.predictions["json"]
     found += [f"/ui/compare?a={first}&b={second}", f"/ui/gallery?model={HOSTILE}"]
     found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={tab}" for tab in (*TABS, attempt)]
+    found += [f"/ui/predictions/{furnished.predictions['picture']}?tab=assets"]
+    found += [f"/ui/grid/{GRID}?x=input.prompt&y=model", f"/ui/grid?model={HOSTILE}&from={first}"]
     found += [f"/ui/upstreams/unknown/{furnished.predictions['running']}/retry"]
     return [one for one in found if any(_matches(pattern, one) for pattern in PATTERNS)]
 

@@ -21,6 +21,7 @@ sys.path.append(str(HERE / "models" / "hostile"))
 from attempts import SHORT, all_of_them  # noqa: E402 - the model's own list
 
 HOSTILE: Final = "hostile/everything"
+GRID: Final = "grid-0123456789abcdef"  # the tag of a grid run
 _LINK: Final = re.compile(r"""(?:href|action)="([^"]*)\"""")
 
 
@@ -99,6 +100,8 @@ def furnish(server: Halley, hooks: str) -> Furnished:
     run("json", HOSTILE, {"prompt": prompt, "how": "json"})
     run("picture", "demo/paint", {"prompt": "a lake", "seed": 1, "num_outputs": 2})
     run("other picture", "demo/paint", {"prompt": "a lake " + "x" * 400, "seed": 2})
+    for number, one in enumerate(SHORT[:2]):
+        run(f"grid {number}", HOSTILE, {"prompt": one, "how": "texts"}, tags=[GRID])
     run("text", "demo/text", {"prompt": "\u202eThe \u0634\u0643\u0631\u0627", "max_tokens": 5})
     run("running", "demo/sleep", {"seconds": 3000})
     boundary = uuid.uuid4().hex
