@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.world import World
+from halley.keys.records import Scope
 from halley.predictions.status import Fact
 from halley.web.views.error_chart import chart_of, sum_of
 from halley.web.views.filter_line import read_line, write_line
@@ -29,7 +30,7 @@ async def failed(world: World, error: str, **more: Any) -> str:
 
 
 def listed(page: bytes) -> list[str]:
-    return re.findall(r'aria-label="Prediction (\w{26})"', page.decode())
+    return re.findall(r'title="Prediction (\w{26})"', page.decode())
 
 
 async def test_a_filter_chooses_what_is_listed(world: World, browser: Browser) -> None:
@@ -143,6 +144,22 @@ async def test_views_are_kept_by_the_browser(world: World, browser: Browser) -> 
     refused = await browser.post("/ui/predictions/views", {"name": " ", "query": "status=failed"})
     assert refused.status == 303
     assert b"needs a name" in (await browser.get("/ui/predictions")).body
+
+
+async def test_a_filter_is_handed_to_an_action_on_all_that_fit(world: World, browser: Browser) -> None:
+    ids = [await failed(world, "x") for _ in range(3)]
+    page = (await browser.get("/ui/predictions?status=failed&since=24h")).body.decode()
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.partition('id="bulk"')[2])
+    members = dict(hidden[:2])
+    assert members["status"] == "failed"
+    assert "created_after" in members
+    assert [one in page for one in ids] == [True] * 3
+    assert len(re.findall(r'name="prediction" value="\w{26}" form="bulk"', page)) == 3
+    asked = await browser.get(f"/ui/bulk/new?{urlencode({**members, 'action': 'rerun'})}")
+    assert asked.status == 200
+    assert b"3 predictions" in asked.body
+    reader, _ = await world.keys.issue("alice", "reader", frozenset({Scope.READ}))
+    assert b'form="bulk"' not in (await (await Browser(world).signed_in(reader)).get("/ui/predictions")).body
 
 
 async def test_errors_are_grouped_and_counted(world: World, browser: Browser) -> None:

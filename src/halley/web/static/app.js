@@ -50,7 +50,7 @@ export async function refresh() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const region of document.querySelectorAll("[data-live][id]")) {
     const next = fresh.getElementById(region.id);
-    if (!next || next.isEqualNode(region) || region.contains(document.activeElement) && region.querySelector("form:focus-within")) continue;
+    if (!next || next.isEqualNode(region) || region.querySelector("form:focus-within, :checked")) continue;
     const held = region.contains(document.activeElement) && document.activeElement;
     region.replaceWith(document.adoptNode(next));
     if (held) [...next.querySelectorAll(held.localName)].find((one) => same(one, held))?.focus({ preventScroll: true });
