@@ -175,6 +175,8 @@ async def test_two_runs_are_compared(world: World, browser: Browser) -> None:
     assert twin["differing_inputs"] == ["prompt"]
     link = f"http%3A%2F%2Flocalhost%3A1986%2Fp%2F{ids[1]}%3Ft%3Dsecret"
     assert b"<mark>dusk</mark>" in (await browser.get(f"/ui/compare?a={ids[0]}&b={link}")).body
+    ticked = f"/ui/compare?status=succeeded&prediction={ids[0]}&prediction={ids[1]}&prediction={ids[0]}"
+    assert b"<mark>dusk</mark>" in (await browser.get(ticked)).body
     form = (await browser.get(f"/ui/compare?a={ids[0]}&b=nonsense")).body.decode()
     assert f"/ui/compare?a={ids[0]}&amp;b={ids[1]}" in form
     other = await Browser(world).signed_in(world.other_token)

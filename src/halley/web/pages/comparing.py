@@ -9,6 +9,7 @@ from halley.web.pages.prediction import EXPOSED
 from halley.web.views.differences import compare
 from halley.web.views.media import files_in
 from halley.web.views.outputs import shown_output
+from halley.web.views.repeated import values_of
 from halley.web.views.run import ShownRun, read_run, read_run_page
 from halley.web.views.times import times
 from halley.web.visit import View, Visit, checked
@@ -18,9 +19,12 @@ _CANDIDATES: Final = 20
 
 
 async def show(visit: Visit) -> View:
-    """The predictions `a` and `b` of the query; without both, a form that asks for them."""
+    """The predictions `a` and `b` of the query, or the first two `prediction`; without both, a form that asks for
+    them.
+    """
     query = visit.query
-    ids = [_id_in(query.get(name, "")) for name in ("a", "b")]
+    ticked = [*values_of(visit.call.scope.get("query_string", b""), "prediction"), "", ""]
+    ids = [_id_in(query.get(name) or chosen) for name, chosen in zip(("a", "b"), ticked, strict=False)]
     if not all(ids):
         return await _form(visit, ids[0] or "", ids[1] or "")
     answers = [checked(await visit.ask("GET", f"/v1/predictions/{one}", headers=EXPOSED)).body for one in ids]

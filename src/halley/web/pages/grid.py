@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -15,6 +15,7 @@ from halley.web.views.grid import MOST_RUNS, GridAxis, GridInvalid, GridPlan, pl
 from halley.web.views.media import files_in
 from halley.web.views.model_inputs import ModelInput, inputs_of
 from halley.web.views.outputs import shown_output
+from halley.web.views.repeated import values_of
 from halley.web.views.run import ShownRun, read_run, read_run_page
 from halley.web.views.texts import pretty
 from halley.web.visit import Redirect, View, Visit, checked
@@ -29,7 +30,7 @@ async def show_form(visit: Visit) -> View:
     """The form: for the models of the query (`model`, repeated), and with the input of a prediction (`from`)."""
     query = visit.query
     fields = {name: query.get(name, "") for name in _FIELDS}
-    models = [name for name in _models_in(visit) if name]
+    models = values_of(visit.call.scope.get("query_string", b""), "model")
     if is_id(start := query.get("from", "")):
         run = read_run(checked(await visit.ask("GET", f"/v1/predictions/{start}")).body)
         shown = pretty(run.input)
@@ -146,12 +147,6 @@ async def _inputs(visit: Visit, models: Sequence[str]) -> list[ModelInput]:
 
 def _shown(run: ShownRun) -> dict[str, Any]:
     return {"files": files_in(run.output, limit=2), "output": shown_output(run.output)}
-
-
-def _models_in(visit: Visit) -> list[str]:
-    raw: bytes = visit.call.scope.get("query_string", b"")
-    pairs = parse_qsl(raw.decode("ascii", "replace"), max_num_fields=100)
-    return [value for name, value in pairs if name == "model"]
 
 
 def _with_query(path: str, members: Mapping[str, str]) -> str:
