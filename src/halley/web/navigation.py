@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from halley.keys.records import Scope
 from halley.web.rows import Page
 from halley.web.visit import Visit
 
@@ -14,16 +15,28 @@ class NavItem(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     url: str
     is_here: bool
+    begins_group: bool
 
 
 def navigation(pages: Iterable[Page], visit: Visit) -> tuple[NavItem, ...]:
-    """The links, in the order of the tables."""
+    """The links: in two groups, each in the order of the tables."""
     path = visit.call.scope["path"].removeprefix(visit.call.variant.prefix)
+    shown = sorted((page for page in pages if page.nav and visit.may(page.needs)), key=_group)
+    groups = [None, *[_group(page) for page in shown]]
     return tuple(
-        NavItem(text=page.nav, url=visit.url(page.pattern), is_here=_is_below(path, page.pattern))
-        for page in pages
-        if page.nav and visit.may(page.needs)
+        NavItem(
+            text=page.nav,
+            url=visit.url(page.pattern),
+            is_here=_is_below(path, page.pattern),
+            begins_group=before is not None and _group(page) != before,
+        )
+        for page, before in zip(shown, groups, strict=False)
     )
+
+
+def _group(page: Page) -> bool:
+    """Pages of one's own work come first, then those of the server."""
+    return page.needs is Scope.ADMIN
 
 
 def _is_below(path: str, pattern: str) -> bool:

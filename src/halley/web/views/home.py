@@ -8,9 +8,11 @@ from halley.web.templating import seconds_between
 from halley.web.views.media import files_in
 from halley.web.views.result import percent_in
 from halley.web.views.run import ShownRun
+from halley.web.views.texts import cut, light
 
 _ERROR_CHARACTERS = 200
 _LOG_CHARACTERS = 4000
+_TEXT_CHARACTERS = 120
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +27,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     thumb: str | None
     reason: str | None  # why it has not started
+    text: str | None  # the beginning of an output that is text
 
 
 class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +64,17 @@ def line_of(run: ShownRun) -> RunLine:
         error=None if run.error is None else run.error[:_ERROR_CHARACTERS],
         thumb=None if run.data_removed else picture,
         reason=run.starting_reason,
+        text=None if run.data_removed or picture else _beginning(run.output),
     )
+
+
+def _beginning(output: msgspec.Raw) -> str | None:
+    """The first words of a text, or of the pieces of one. Links to files are no words."""
+    value = light(output)
+    pieces = value if isinstance(value, list) else [value]
+    if not pieces or not all(isinstance(piece, str) for piece in pieces) or files_in(output, limit=1):
+        return None
+    return cut(" ".join("".join(pieces[:_TEXT_CHARACTERS])[: 2 * _TEXT_CHARACTERS].split()), _TEXT_CHARACTERS) or None
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
