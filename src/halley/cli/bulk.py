@@ -22,7 +22,7 @@ _VERBS: Final = {"cancel": "Cancel", "rerun": "Run again", "delete-data": "Remov
 
 
 class BulkOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with what fits: `action` is a word of the API. With `yes` nobody is asked."""
+    """What is done with what fits: `action` is a word of the API. With `yes` it does not ask."""
 
     action: str
     filter: dict[str, str]
@@ -71,7 +71,7 @@ def act(client: Client, screen: Screen, options: BulkOptions) -> int:
     """Count, ask, begin, and follow to the end. Ctrl+C stops the action. Returns the exit code.
 
     Raises:
-        UsageProblem: more fit than one action takes, or there is nobody to ask.
+        UsageProblem: more fit than one action takes, or no person can answer.
     """
     request: dict[str, Any] = {"action": options.action, "filter": options.filter}
     if options.limit is not None:
@@ -107,7 +107,7 @@ def _confirm(screen: Screen, options: BulkOptions, preview: Json) -> None:
     if total > len(preview["examples"]):
         screen.note(f"  and {total - len(preview['examples'])} more")
     if not options.yes:
-        warning = f"{words} fit, and nobody can be asked."
+        warning = f"{words} fit, and no person can be asked."
         screen.confirm(f"{_VERBS[options.action]} {words}?", warning=warning)
 
 

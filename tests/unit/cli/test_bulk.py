@@ -90,9 +90,9 @@ def test_it_counts_begins_with_what_was_counted_and_follows(capsys: pytest.Captu
     assert "2 done." in said
 
 
-def test_nothing_is_done_where_nobody_can_be_asked() -> None:
+def test_nothing_is_done_where_no_person_can_be_asked() -> None:
     server = Server()
-    with pytest.raises(UsageProblem, match="nobody can be asked"):
+    with pytest.raises(UsageProblem, match="no person can be asked"):
         run(server, yes=False)
     assert len(server.asked) == 1
 

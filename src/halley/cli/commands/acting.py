@@ -15,7 +15,7 @@ _ENDINGS: Final = {
     "canceled": "was canceled",
     "aborted": "was aborted",
 }
-_MaybeId = Annotated[str | None, typer.Argument(metavar="ID", help="The prediction's id.")]
+IdArgument = Annotated[str | None, typer.Argument(metavar="ID", help="The prediction's id.")]
 FilterOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -35,7 +35,7 @@ WaitOption = Annotated[
 
 
 def cancel(
-    id: _MaybeId = None,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="The prediction's id.")] = None,
     filter: FilterOption = None,
     limit: MostOption = None,
     yes: YesOption = False,
@@ -71,7 +71,7 @@ def cancel(
 
 
 def rerun(
-    id: _MaybeId = None,
+    id: IdArgument = None,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[INPUT]...", help="Inputs to change, as for `halley run`; the others stay."),
@@ -121,7 +121,7 @@ def rerun(
 
 
 def delete_data(
-    id: _MaybeId = None,
+    id: IdArgument = None,
     filter: FilterOption = None,
     limit: MostOption = None,
     yes: YesOption = False,

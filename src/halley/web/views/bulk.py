@@ -20,7 +20,7 @@ _QUESTIONS: Final = {
     ),
     "delete-data": (
         "Remove the data of {}?",
-        "Input, output, files and logs are removed for good. That they ran, and how they ended, stays.",
+        "Input, output, files and logs are removed. This cannot be undone. That they ran, and how they ended, stays.",
     ),
 }
 _TONES: Final = {"running": "processing", "finished": "succeeded", "stopped": "canceled"}
