@@ -19,6 +19,7 @@ from halley.api.presentation.wire.upstreams import (
     UpstreamError,
 )
 from halley.keys.records import Scope
+from halley.settings import LimitSettings
 from halley.web.routes.operation import ROWS
 from halley.web.rows import Page
 from web.browser import Browser
@@ -317,14 +318,16 @@ async def test_the_secret_is_shown_by_a_form_only(world: World, browser: Browser
 
 async def test_a_file_is_uploaded_downloaded_and_deleted(world: World, browser: Browser) -> None:
     name = 'a "b" é.txt'.replace('"', "%22")
-    done = await browser.upload("/ui/files", name, b"the bytes")
+    done = await browser.upload(f"/ui/files?csrf={browser.form_token}", name, b"the bytes")
     assert (done.status, done.headers["location"]) == (303, "/ui/files")
     (file,) = (await world.get("/v1/files")).json()["results"]
     assert (file["size"], file["content_type"]) == (9, "text/plain")
     page = (await browser.get("/ui/files")).body.decode()
     link = next(iter(re.findall(r'href="(/v1/files/[^"]*download[^"]*)"', page))).replace("&amp;", "&")
     assert (await browser.get(link)).body == b"the bytes"
-    assert (await browser.post("/ui/files")).status == 422  # nothing was chosen
+    assert f'action="/ui/files?csrf={browser.form_token}"' in page
+    nothing = await browser.upload(f"/ui/files?csrf={browser.form_token}", "", b"", part="other")
+    assert (nothing.status, "content is required" in nothing.body.decode()) == (422, True)
     asked = await browser.get(f"/ui/files/{file['id']}/delete")
     assert asked.status == 200
     stranger = await Browser(world).signed_in(world.other_token)
@@ -445,3 +448,25 @@ async def test_live_regions_are_in_fragments_and_hold_no_form(world: World, page
         found = re.search(rf'<section[^>]*id="{region}"[^>]*data-live.*?</section>', text, re.DOTALL)
         assert found, page
         assert "<form" not in found[0]
+
+
+async def test_an_upload_needs_the_token_in_its_address_and_our_origin(world: World, browser: Browser) -> None:
+    address = f"/ui/files?csrf={browser.form_token}"
+    without = await browser.upload("/ui/files", "a.txt", b"x")  # its token is in the body only
+    strange = await Browser(world).upload(address, "a.txt", b"x")
+    browser.origin = "https://evil.example"
+    foreign = await browser.upload(address, "a.txt", b"x")
+    assert [without.status, strange.status, foreign.status] == [403, 303, 403]
+    assert (await world.get("/v1/files")).json()["results"] == []
+
+
+async def test_an_upload_is_as_large_as_the_api_takes_it() -> None:
+    limits = LimitSettings(upload_bytes=2**20, bodies_per_key_bytes=2**16)  # so much may be held in memory for a key
+    world = await World(limits=limits).fill()
+    browser = await Browser(world).signed_in(world.token)
+    address = f"/ui/files?csrf={browser.form_token}"
+    assert (await browser.upload(address, "large.bin", bytes(2**20))).status == 303
+    (file,) = (await world.get("/v1/files")).json()["results"]
+    assert file["size"] == 2**20
+    refused = await browser.upload(address, "large.bin", bytes(2**20 + 1))
+    assert (refused.status, "limits.upload_bytes" in refused.body.decode()) == (422, True)

@@ -25,6 +25,7 @@ from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity, Keys
 
 _PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
+_OF_A_BODY: Final = (b"content-type", b"content-length", b"content-encoding")
 _JSON: Final = (b"content-type", b"application/json")
 EVENTS: Final = (b"accept", b"text/event-stream")
 _OF_CONNECTION: Final = frozenset({GONE_KEY, HOLD_KEY, STREAM_KEY})
@@ -80,8 +81,9 @@ class InternalApi:
     ) -> Answer:
         """The API's answer to this identity. `call` is the request for which it is asked.
 
-        `path` is one of the API's, such as `/v1/models`; a `body` that is not bytes is sent as JSON. A problem is an
-        answer like any other. With the header `EVENTS`, a stream ends when the reader of `call` leaves.
+        `path` is one of the API's, such as `/v1/models`; a `body` that is not bytes is sent as JSON, and that of `call`
+        itself is passed on as it arrives. A problem is an answer like any other. With the header `EVENTS`, a stream
+        ends when the reader of `call` leaves.
         """
         scope = _scope(call, identity, method, path, query, body, headers)
         if EVENTS in headers:
@@ -133,6 +135,9 @@ class InternalApi:
         return open_stream(chunks)
 
     async def _outcome(self, scope: Scope, body: Any) -> Response:
+        if isinstance(body, Call):
+            exchange, answer = await self._api.begin(scope, body.receive)
+            return self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
         data = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
 
         async def receive() -> Message:
@@ -193,7 +198,9 @@ def _scope(
 ) -> Scope:
     sent: Headers = [(name, call.headers[name]) for name in _PASSED_ON if name in call.headers]
     sent.append((REQUEST_ID_HEADER, call.request_id.encode()))
-    if body is not None and not isinstance(body, bytes):
+    if isinstance(body, Call):
+        sent += [(name, body.headers[name]) for name in _OF_A_BODY if name in body.headers]
+    elif body is not None and not isinstance(body, bytes):
         sent.append(_JSON)
     path, _, given_query = path.partition("?")
     outer = call.scope

@@ -21,7 +21,7 @@ from halley.web.cookies import note_of, session_of, set_note, theme_of
 from halley.web.forms_posted import read_form
 from halley.web.guard import TOKEN_FIELD, TOKEN_HEADER, Guard
 from halley.web.navigation import navigation
-from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown
+from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown, Upload
 from halley.web.templating import Templates
 from halley.web.visit import ApiRefused, Redirect, Visit
 
@@ -74,6 +74,8 @@ class Dashboard:
     def _routes_of(self, row: Row) -> Iterable[Route]:
         if isinstance(row, Action):
             yield _route(row.name, "POST", row.pattern, self._action(row))
+        elif isinstance(row, Upload):
+            yield _route(row.name, "POST", row.pattern, self._upload(row))
         elif isinstance(row, OpenPage):
             yield _route(row.name, row.method, row.pattern, self._open(row))
         elif isinstance(row, LiveStream):
@@ -106,14 +108,31 @@ class Dashboard:
                 visit = await self._signed_in(call, call.params, wants_json=wants_json)
                 call.held_body = self.bodies.hold(visit.identity.key.id)
                 form = await read_form(call, call.held_body, row.limit_bytes)
-                sent = call.header(TOKEN_HEADER) or form.get(TOKEN_FIELD)
-                if not self.sign_ins.is_form_token(visit.cookie, sent):
-                    raise Forbidden("This form is not of your sign-in. Load the page again; nothing was changed.")
+                self._check_token(visit, form.get(TOKEN_FIELD))
                 return self._shown(visit, await row.act(visit, form))
 
             return await self._answered(call, act, wants_json=wants_json)
 
         return handle
+
+    def _upload(self, row: Upload) -> Handler:
+        async def handle(call: Call, _: object) -> Response:
+            wants_json = _accepts_json(call)
+
+            async def act() -> Response:
+                self.guard.check_origin(call)
+                visit = await self._signed_in(call, call.params, wants_json=wants_json)
+                self._check_token(visit, visit.query.get(TOKEN_FIELD, ""))
+                return self._shown(visit, await row.act(visit))
+
+            return await self._answered(call, act, wants_json=wants_json)
+
+        return handle
+
+    def _check_token(self, visit: Visit, sent: str) -> None:
+        """Check the form token that was sent beside the header, if the header has none."""
+        if not self.sign_ins.is_form_token(visit.cookie, visit.call.header(TOKEN_HEADER) or sent):
+            raise Forbidden("This form is not of your sign-in. Load the page again; nothing was changed.")
 
     def _stream(self, row: LiveStream) -> Handler:
         async def handle(call: Call, _: object) -> Response:

@@ -120,6 +120,10 @@ class Visit:
         """As `get`, for a request that changes something."""
         return checked(await self.ask(method, path, body=body, headers=headers)).json()
 
+    async def pass_on(self, path: str) -> Answer:
+        """What the API answers to this request's own body."""
+        return await self._api.ask(self.call, self.identity, "POST", path, body=self.call)
+
     async def follow(self, topic: str) -> Response:
         """The event stream of a topic (see `InternalApi.follow`)."""
         return await self._api.follow(self.call, self.identity, topic)

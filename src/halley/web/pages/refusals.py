@@ -5,7 +5,7 @@ from typing import Final
 from halley.api.internal import Answer
 from halley.web.visit import checked
 
-_TRIED_AGAIN: Final = (400, 409, 422, 429, 503)
+_TRIED_AGAIN: Final = (400, 409, 413, 422, 429, 503)
 
 
 def refusal_words(answer: Answer) -> str:
