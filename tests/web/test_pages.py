@@ -130,3 +130,11 @@ async def test_a_link_on_another_site_leads_through_our_own_page(world: World, b
     assert (await browser.get("/ui/models?limit=2", sec_fetch_site="same-origin")).status == 200
     unknown = await Browser(world).get("/ui/models?limit=2", sec_fetch_site="same-origin")
     assert unknown.status == 303
+
+
+async def test_forms_are_not_held_longer_than_their_request(world: World, browser: Browser) -> None:
+    await browser.post("/ui/sign-in", {"key": "wrong" * 1000}, token=None)
+    await browser.post("/ui/welcome/dismiss", {"more": "x" * 1000})
+    too_large = await browser.post("/ui/sign-in", {"key": "x" * 10_000}, token=None)
+    assert too_large.status == 413
+    assert world.api.parts.bodies.held_bytes == 0

@@ -40,6 +40,7 @@ _HEADERS: Final[Headers] = [
     (b"x-frame-options", b"DENY"),
     (b"x-robots-tag", b"noindex"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _TWIN: Final = ".json"
 

@@ -35,7 +35,8 @@ class SignInPages:
 
     async def sign_in(self, call: Call) -> Response:
         """Check the key, and set the cookie."""
-        form = await read_form(call, self._dashboard.bodies.hold(""), _FORM_BYTES)
+        call.held_body = self._dashboard.bodies.hold("")  # of no key yet; released with the answer
+        form = await read_form(call, call.held_body, _FORM_BYTES)
         there = form.get("next")
         try:
             sign_ins, code = self._dashboard.sign_ins, form.get("code")
