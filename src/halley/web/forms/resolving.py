@@ -1,4 +1,4 @@
-"""Resolves references, `allOf` and the ways to say "or null" in a schema. It never raises, whatever the schema is."""
+"""Resolves references, `allOf` and the ways to say "or null" in a schema. It never raises, for any schema."""
 
 from collections.abc import Mapping
 from typing import Any, Final

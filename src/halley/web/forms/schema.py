@@ -1,6 +1,6 @@
-"""Reads a version's OpenAPI document into the fields of a form. Whatever a model wrote there, this never raises.
+"""Reads a version's OpenAPI document into the fields of a form. It never raises for what a model wrote there.
 
-What no control fits becomes a JSON field: rules without a type, objects that say nothing of their members, and whatever
+What no control fits becomes a JSON field: rules without a type, objects that say nothing of their members, and what
 is nested deeper than a form can show.
 """
 

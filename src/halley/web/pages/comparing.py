@@ -59,6 +59,6 @@ def _side(run: ShownRun) -> dict[str, Any]:
 
 
 def _id_in(text: str) -> str | None:
-    """The id in what somebody pasted: an id, or the URL of a prediction."""
+    """The id in a pasted text: an id, or the URL of a prediction."""
     last = text.strip().partition("?")[0].rstrip("/").rpartition("/")[2]
     return last if is_id(last) else None
