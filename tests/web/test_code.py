@@ -61,3 +61,10 @@ async def test_the_page_shows_the_run_that_its_address_names(coded: World, brows
     page = (await browser.get(f"{PAGE}?prediction={made['id']}")).body.decode()
     assert f'data-follow="/ui/predictions/{made["id"]}/events"' in page
     assert (await browser.get(f"{PAGE}?prediction=nothing")).status == 404
+
+
+async def test_the_page_of_the_api_has_code_for_what_must_be_given(coded: World, browser: Browser) -> None:
+    page = (await browser.get(f"{PAGE}/api?client=curl&way=poll")).body.decode()
+    assert "&#34;prompt&#34;: &#34;...&#34;" in page
+    assert "until curl" in page
+    assert 'href="?way=poll&amp;version=&amp;client=go"' in page

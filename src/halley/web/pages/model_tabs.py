@@ -1,14 +1,18 @@
 """The other pages of a model: API, examples, versions, runs and settings."""
 
 from halley.web.forms.controls import default_of, limits_of
+from halley.web.forms.samples import sample_input
 from halley.web.forms.schema import type_words
 from halley.web.pages.opened import api_path, open_model, summary_of
+from halley.web.pages.playground import code_of
 from halley.web.visit import View, Visit
 
 
 async def api(visit: Visit) -> View:
-    """How to call it: its addresses, and a table of its inputs."""
-    opened = await open_model(visit, visit.query.get("version", ""))
+    """How to call it: code, its addresses, and a table of its inputs."""
+    query = visit.query
+    opened = await open_model(visit, query.get("version", ""))
+    code = code_of(visit, opened, sample_input(opened.form), client=query.get("client", ""), way=query.get("way", ""))
     base = visit.call.variant.base
     schema = None if opened.version is None else opened.version["openapi_schema"]
     rows = [(field, type_words(field), limits_of(field), default_of(field)) for field in opened.form.fields]
@@ -17,6 +21,7 @@ async def api(visit: Visit) -> View:
         {"model": opened.model, "openapi_schema": schema},
         base=base,
         rows=rows,
+        code=code,
         **opened.shown("/api"),
     )
 

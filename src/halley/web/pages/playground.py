@@ -70,13 +70,14 @@ async def code(visit: Visit, posted: PostedForm) -> View:
     pairs, faults = await with_uploads(visit, posted)
     state = state_of_post(opened.form, pairs)
     value, _ = input_from(opened.form, state)
-    chosen = _code(visit, opened, value, client=posted.get("client"), way=posted.get("way"), is_open=True)
+    chosen = code_of(visit, opened, value, client=posted.get("client"), way=posted.get("way"), is_open=True)
     if not visit.is_fragment:
         return await _page(visit, opened, state, faults, code=chosen)
     return View("model_code.html", {"code": chosen.text}, code=chosen, opened=opened)
 
 
-def _code(visit: Visit, opened: OpenedModel, value: dict[str, Any], **chosen: Any) -> ShownCode:
+def code_of(visit: Visit, opened: OpenedModel, value: dict[str, Any], **chosen: Any) -> ShownCode:
+    """The code that runs this version with this input, against this server; `chosen` are arguments of `shown_code`."""
     version = None if opened.is_newest or opened.version is None else opened.version["id"]
     asked = SnippetRequest(
         base_url=visit.call.variant.origin,
@@ -156,7 +157,8 @@ async def _page(
         status=status,
         view=view,
         result=result,
-        code=code or _code(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
+        code=code
+        or code_of(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
         files=await earlier_files(visit, opened.form),
         summary=await summary_of(visit, opened),
         notice=None if problem is None or problem.get("invalid_fields") else problem,

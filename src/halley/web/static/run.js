@@ -1,4 +1,4 @@
-// Follows the run that a page shows, by its event stream: text, pictures, progress, log, end. Without it pages refresh.
+// Follows the run that a page shows, by its event stream. Without it pages refresh.
 import { tellTimes } from "./app.js";
 
 const MOST = 200000; // characters of text, and of the log, shown while it runs
@@ -65,9 +65,15 @@ class Run {
     const meter = this.part("progress");
     meter.hidden = false;
     meter.value = 100 * fraction;
-    this.say(total ? `Running: ${current} of ${total}` : `Running: ${Math.round(100 * fraction)} %`);
+    const tenths = Math.floor(10 * fraction);
+    if (tenths !== this.tenths) this.say(`Running: ${total ? `${current} of ${total}` : `${10 * tenths} %`}`); // it is read aloud
+    this.tenths = tenths;
   }
-  logs({ text }) { this.log = (this.log + text).slice(-LOG); this.draw(); }
+  logs({ text }) {
+    this.log = (this.log + text).slice(-LOG);
+    if (!this.opened) this.part("log-drawer").open = this.opened = true;
+    this.draw();
+  }
   output({ value, is_item: isItem }) {
     if (!isItem) { this.part("output").replaceChildren(); this.text = null; this.size = 0; }
     for (const one of !isItem && Array.isArray(value) ? value : [value]) {
@@ -140,12 +146,11 @@ class Run {
     const fresh = answer?.ok && (await page(answer)).getElementById("result");
     if (!fresh) return true;
     const { activeElement } = document;
-    const [said, drawer] = [this.part("said"), this.part("log-drawer").open];
+    const said = this.part("said");
     const words = fresh.querySelector("[data-said]");
     const text = words.textContent;
     words.replaceWith(said); // the same element: a screen reader then says what it says
     this.region.replaceChildren(...fresh.childNodes);
-    this.part("log-drawer").open ||= drawer;
     said.textContent = text;
     if (activeElement !== document.activeElement) { this.region.tabIndex = -1; this.region.focus({ preventScroll: true }); }
     tellTimes(this.region);
@@ -172,8 +177,6 @@ export function follow(within = document) {
 }
 follow();
 document.addEventListener("visibilitychange", () => { for (const run of runs) if (document.hidden) run.close(); else run.open(); });
-addEventListener("pagehide", () => { for (const run of runs) run.close(); });
-addEventListener("pageshow", (event) => { if (event.persisted) for (const run of runs) run.open(); });
 
 // cancel without leaving the page
 document.addEventListener("submit", async (event) => {
