@@ -54,6 +54,12 @@ async def test_a_prediction_is_run_again_as_it_was(world: World) -> None:
     assert shown["url"] == made["urls"]["get"]
 
 
+async def test_tags_stay(world: World) -> None:
+    made = await first(world, tags=["trial", "é"])
+    new = (await again(world, made["id"])).json()
+    assert (await world.get(f"/v1/predictions/{new['id']}/tags")).json()["tags"] == ["trial", "é"]
+
+
 async def test_it_can_be_run_again_with_the_same_time_limit(world: World) -> None:
     made = (
         await world.post("/v1/predictions", {"version": "acme/echo", "input": INPUT}, headers={"cancel-after": "90"})

@@ -1,6 +1,9 @@
 """The server is killed in the middle of bulk actions: they continue, and nothing is done twice."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -58,6 +61,17 @@ def rows(home: Path, statement: str) -> list[tuple[Any, ...]]:
         return database.execute(statement).fetchall()
 
 
+def run(server: Halley, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(server.home),
+        "HALLEY_SERVER": server.url,
+        "HALLEY_TOKEN": server.key,
+    }
+    command = [sys.executable, "-m", "halley.cli.main", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+
+
 def test_each_prediction_is_run_again_once_and_counted_once(tmp_path: Path) -> None:
     with Halley(tmp_path) as server:
         create(server, "noop", {})
@@ -71,6 +85,13 @@ def test_each_prediction_is_run_again_once_and_counted_once(tmp_path: Path) -> N
         assert (ended["status"], ended["done"], ended["remaining"]) == ("finished", COUNT, 0), ended
         links = Counter(of for (of,) in rows(tmp_path, "SELECT of_id FROM reruns"))
         assert (len(links), set(links.values())) == (COUNT, {1})
+
+        said = run(server, "predictions", "bulk", again).stderr
+        assert f"{COUNT} done." in said
+        (old, new), *_ = rows(tmp_path, "SELECT of_id, prediction_id FROM reruns")
+        made = run(server, "predictions", "rerun", new).stdout.strip()
+        assert rows(tmp_path, f"SELECT of_id FROM reruns WHERE prediction_id = '{made}'") == [(new,)]
+        assert old != new
 
         create(server, "sleep", {"seconds": 600})
         cancel = act(server, "cancel", "sleep")

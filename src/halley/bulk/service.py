@@ -168,9 +168,9 @@ class BulkActions:
         await self.get(action_id, account_id)
         return await self._store.bulk_items(action_id, limit, outcome=outcome, after=after)
 
-    async def reasons(self, action_id: str) -> Sequence[ReasonCount]:
+    async def reasons(self, action: BulkAction) -> Sequence[ReasonCount]:
         """Why items of an action, which the caller may see, were skipped or failed."""
-        return await self._store.bulk_reasons(action_id)
+        return await self._store.bulk_reasons(action.id) if action.skipped or action.failed else ()
 
     async def stop(self, action_id: str, account_id: str) -> BulkAction:
         """Begin no further item; what is under way is ended. One that has ended is unchanged. Raises as `get`."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from halley.cli.client import segment
 from halley.cli.failures import ExitCode, UsageProblem
 
 if TYPE_CHECKING:
@@ -98,6 +100,33 @@ def act(client: Client, screen: Screen, options: BulkOptions) -> int:
     return _report(screen, ended)
 
 
+def show_actions(client: Client, screen: Screen, limit: int) -> None:
+    """List the newest actions."""
+    found = list(islice(client.pages(f"{_PATH}?limit={min(limit, 100)}"), limit))
+    if screen.wants_json:
+        screen.out_json(found)
+        return
+    rows = [
+        [
+            one["id"],
+            one["action"],
+            one["status"],
+            f"{one['total'] - one['remaining']}/{one['total']}",
+            one["description"],
+        ]
+        for one in found
+    ]
+    screen.table(["ID", "ACTION", "STATUS", "OF", "PREDICTIONS"], rows)
+
+
+def show_action(client: Client, screen: Screen, action_id: str, *, stop: bool) -> int:
+    """Show one action, after stopping it if that is wanted; returns the exit code."""
+    path = f"{_PATH}/{segment(action_id)}"
+    action = client.call("POST", f"{path}/stop") if stop else client.call("GET", path)
+    code = _report(screen, action)
+    return ExitCode.SUCCEEDED if stop or action["status"] == "running" else code
+
+
 def _confirm(screen: Screen, options: BulkOptions, preview: Json) -> None:
     total = preview["total"]
     words = "1 prediction" if total == 1 else f"{total} predictions"
@@ -133,9 +162,10 @@ def _report(screen: Screen, action: Json) -> int:
         screen.out_json(action)
     parts = [f"{action[name]} {name}" for name in ("done", "skipped", "failed") if action[name] or name == "done"]
     if action["remaining"]:
-        parts.append(f"{action['remaining']} not begun")
-    stopped = "" if action["status"] == "finished" else f" Stopped: {action['status_reason']}."
-    screen.note(f"Bulk action {action['id']}: {', '.join(parts)}.{stopped}")
+        parts.append(f"{action['remaining']} {'left' if action['status'] == 'running' else 'not begun'}")
+    words = {"running": "Waits", "stopped": "Stopped"}.get(action["status"])
+    why = f" {words}: {action['status_reason']}." if words and action["status_reason"] else ""
+    screen.note(f"Bulk action {action['id']}: {', '.join(parts)}.{why}")
     for one in action.get("reasons", []):
         screen.note(f"  {one['count']} {one['outcome']}: {one['reason']} ({one['example']})")
     if action["status"] == "stopped":

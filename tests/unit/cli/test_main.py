@@ -79,7 +79,7 @@ def test_the_tree_is_the_manuals():
     tree = {name: sorted(getattr(child, "commands", {})) for name, child in command.commands.items()}
     assert tree == {
         "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "help": [], "ps": [],
-        "predictions": ["cancel", "delete-data", "list", "logs", "rerun", "show", "watch"],
+        "predictions": ["bulk", "cancel", "delete-data", "list", "logs", "rerun", "show", "watch"],
         "models": ["clear-setup", "list", "logs", "schema", "show"],
         "files": ["delete", "download", "list", "upload"],
         "keys": ["create", "list", "revoke", "set"],

@@ -219,7 +219,7 @@ def _outcome(text: str) -> BulkOutcome | None:
 
 async def _with_reasons(call: Call, parts: ApiContext, action: BulkAction) -> BulkActionBody:
     shown = _shown(call, action)
-    shown.reasons = [_reason(one) for one in await parts.bulk.reasons(action.id)]
+    shown.reasons = [_reason(one) for one in await parts.bulk.reasons(action)]
     return shown
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen
 
 _ENDINGS: Final = {
@@ -156,4 +156,34 @@ def delete_data(
     with connect(server, token, profile) as client:
         client.call("DELETE", f"/predictions/{quote(one, safe='')}/data")
     screen.note(f"The data of prediction {one} was removed.")
+    return 0
+
+
+def bulk(
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="A bulk action; without it all are listed.")] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Begin no further prediction of this action.")] = False,
+    limit: LimitOption = 20,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """List the actions on many predictions of a Halley server, newest first; or show or stop one.
+
+    \b
+    Examples:
+      halley predictions bulk
+      halley predictions bulk ID --stop
+    """
+    from halley.cli.bulk import show_action, show_actions
+    from halley.cli.failures import UsageProblem
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    if id is None and stop:
+        raise UsageProblem("--stop needs the id of a bulk action.", hint="`halley predictions bulk` lists them.")
+    with connect(server, token, profile) as client:
+        if id is not None:
+            return show_action(client, screen, id, stop=stop)
+        show_actions(client, screen, limit)
     return 0

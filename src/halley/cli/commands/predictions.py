@@ -263,6 +263,7 @@ def _save(client: Client, screen: Screen, final: dict[str, Any], folder: Path) -
 app.command("cancel")(acting.cancel)
 app.command("rerun")(acting.rerun)
 app.command("delete-data")(acting.delete_data)
+app.command("bulk")(acting.bulk)
 
 
 def _say_removed(screen: Screen, prediction: dict[str, Any]) -> None:
