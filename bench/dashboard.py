@@ -195,9 +195,9 @@ def paints(home):
 
 async def fill(homes, options):
     ends = time.monotonic() + options.minutes * 60
-    for home, wanted in zip(homes.values(), (options.stored, FEW), strict=True):
-        async with filler(home) as side:
-            await side.fill(max(wanted - count(home), 0), ends)
+    for name, wanted in (("few", FEW), ("many", options.stored)):
+        async with filler(homes[name]) as side:
+            await side.fill(max(wanted - count(homes[name]), 0), ends)
 
 
 def main():
