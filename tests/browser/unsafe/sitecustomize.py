@@ -1,4 +1,4 @@
-"""Python reads this at its start where the folder is in PYTHONPATH: templates escape nothing, which tests must notice."""
+"""Python reads this at its start where the folder is in PYTHONPATH. It makes templates escape nothing: tests must see it."""
 
 from typing import Any
 
