@@ -23,6 +23,7 @@ def chosen(furnished: Furnished) -> list[str]:
     found = [f"/ui/predictions/{one}" for one in furnished.predictions.values()]
     found += [f"/ui/models/{HOSTILE}", "/ui/models/wide/wide", "/ui/models/demo/paint"]
     found += [f"/ui/predictions?error={attempt}&tag={attempt}&model={attempt}", f"/ui/errors?model={attempt}"]
+    found += [f"/ui/bulk/new?action=cancel&model={HOSTILE}", f"/ui/bulk/new?action=rerun&error={attempt}"]
     first, second = furnished.predictions["texts"], furnished.predictions["json"]
     found += [f"/ui/compare?a={first}&b={second}", f"/ui/gallery?model={HOSTILE}"]
     found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={tab}" for tab in (*TABS, attempt)]

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
 
 # read by scripts, or led to only when something is too long for its page
 WITHOUT_LINK = frozenset(
-    {"/ui/live"} | {f"/ui/predictions/{{prediction_id}}/{end}" for end in ("events", "output", "log")}
+    {"/ui/live", "/ui/missing"} | {f"/ui/predictions/{{prediction_id}}/{end}" for end in ("events", "output", "log")}
 )
 
 

@@ -45,6 +45,7 @@ _access: Final = logging.getLogger("halley.access")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _CAPABILITY: Final = re.compile(r"[0-9a-z]{26}-[A-Za-z0-9_-]{22,}")  # also in paths with a wrong prefix
 REQUEST_ID_HEADER: Final = b"x-request-id"
+MISSING_PAGE: Final = b"/ui/missing"  # what browsers get for a path of the dashboard that nothing is at
 _NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have cached a status forever
 _EXPOSED: Final = (
     b"access-control-expose-headers",
@@ -155,6 +156,8 @@ class Api:
             if found is None and self._load_pages is not None and self.router.may_be_page(path):
                 await self._add_pages(self._load_pages)
                 found = self.router.find(path)
+            if found is None and _wants_page(call) and self.router.may_be_page(path):
+                found = self.router.find(MISSING_PAGE)  # only if there are pages
             if found is None:
                 return exchange, unknown_path(request_id)
             exchange.pattern = found.place.secret_pattern
@@ -250,6 +253,10 @@ class Api:
         shown = exchange.pattern or _CAPABILITY.sub("...", exchange.path)
         elapsed = (self.parts.clock.monotonic() - exchange.started) * 1000
         _access.info("%s %s %d %.1f ms %s", exchange.method, _printable(shown), status, elapsed, exchange.request_id)
+
+
+def _wants_page(call: Call) -> bool:
+    return call.method in ("GET", "HEAD") and "text/html" in call.joined(b"accept")
 
 
 def _route(place: RouteTable, method: str) -> Route | None:

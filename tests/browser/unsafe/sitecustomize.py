@@ -1,4 +1,4 @@
-"""Python reads this at its start where the folder is in PYTHONPATH. Templates escape nothing then: tests must see it."""
+"""Python reads this at its start if the folder is in PYTHONPATH. Templates then escape nothing; tests must see it."""
 
 from typing import Any
 

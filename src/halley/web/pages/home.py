@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from halley.errors import NotFound
 from halley.web.cookies import has_mark, set_mark
 from halley.web.forms_posted import PostedForm
 from halley.web.views.home import ModelLines, Numbers, RunLine, line_of, read_models, read_numbers
@@ -15,6 +16,11 @@ _FAILED: Final = 5
 _MODELS: Final = "40"
 _WELCOMED: Final = "welcomed"
 _FAILURES: Final = frozenset({"failed", "aborted"})
+
+
+async def missing(_: Visit) -> View:
+    """For each path of the dashboard that has no page."""
+    raise NotFound("There is no page at this address.")
 
 
 async def show(visit: Visit) -> View:
