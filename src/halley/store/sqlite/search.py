@@ -29,6 +29,7 @@ from halley.store.sqlite.paging import CLOCK_SLACK, SIZE, Recent, fitting, recor
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.tags import read_tags
 
+_FIRST_LOOK: Final = 500  # rows
 _RUN: Final = "p.status, p.created_at, p.started_at, p.completed_at"
 _FAILURE: Final = f"p.id, p.model, substr(p.error, 1, {COMPARED_CHARACTERS}), p.created_at"
 # one of a canceled prediction that its holder has not left yet is neither waiting nor running
@@ -59,6 +60,23 @@ class _Walk(msgspec.Struct, frozen=True):
         self, connection: sqlite3.Connection, columns: str, part: SearchPart, *, backwards: bool, limit: int
     ) -> tuple[list[Any], str | None]:
         """The columns of rows that fit, and the last id that was looked at if there may be more after it."""
+        # most pages are full after a few rows: to find where 20,000 rows end takes longer than to read such a page
+        first = min(_FIRST_LOOK, part.most_rows)
+        found, end = self._look(connection, columns, part, first, backwards=backwards, limit=limit)
+        if end is not None and len(found) < limit and first < part.most_rows:
+            found, end = self._look(connection, columns, part, part.most_rows, backwards=backwards, limit=limit)
+        return found, end
+
+    def _look(
+        self,
+        connection: sqlite3.Connection,
+        columns: str,
+        part: SearchPart,
+        most_rows: int,
+        *,
+        backwards: bool,
+        limit: int,
+    ) -> tuple[list[Any], str | None]:
         bounds, values = self.bounds, self.bound_values
         start = part.newer_than if backwards else part.older_than
         before, after, order = (">", "<=", "ASC") if backwards else ("<", ">=", "DESC")
@@ -67,7 +85,7 @@ class _Walk(msgspec.Struct, frozen=True):
             values = (*values, start)
         ends = connection.execute(
             f"SELECT {self.key} FROM {self.source} WHERE {bounds} ORDER BY {self.key} {order} LIMIT 2 OFFSET ?",
-            (*values, part.most_rows - 1),
+            (*values, most_rows - 1),
         ).fetchall()
         end: str | None = ends[0][0] if len(ends) > 1 else None
         if end is not None:
