@@ -74,11 +74,11 @@ class Run {
     if (!this.opened) this.part("log-drawer").open = this.opened = true;
     this.draw();
   }
-  output({ value, is_item: isItem }) {
+  output({ value, is_item: isItem, passed }) {
     if (!isItem) { this.part("output").replaceChildren(); this.text = null; this.size = 0; }
     for (const one of !isItem && Array.isArray(value) ? value : [value]) {
       if (typeof one !== "string") this.write(`${JSON.stringify(one, null, 2)}\n`);
-      else if (/^https?:\S*\/d\/\S+$/.test(one)) this.file(new URL(one).pathname);
+      else if (!passed && /^https?:\S*\/d\/\S+$/.test(one)) this.file(new URL(one).pathname);
       else this.write(one);
     }
   }
