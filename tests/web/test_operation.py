@@ -252,6 +252,7 @@ async def test_upstreams_show_their_state_and_unknown_outcomes_are_settled(world
     refused = await browser.post(f"{place}/adopt", {"upstream_id": "run-9", "provider": "up"})
     assert refused.status == 422
     assert b'value="run-9"' in refused.body
+    assert b"data-live " not in refused.body  # its address takes no GET
     done = await browser.post(f"{place}/adopt", {"upstream_id": "run-1", "provider": "up"})
     assert (done.status, done.headers["location"].startswith("/ui/predictions/")) == (303, True)
 

@@ -45,7 +45,7 @@ const say = (text) => { if (WORDS && WORDS.textContent !== text) WORDS.textConte
 const same = (one, held) => held.id ? one.id === held.id : one.getAttribute("href") === held.getAttribute("href") && one.textContent === held.textContent;
 export async function refresh() {
   const answer = await fetch(location.href, { headers: { "x-fragment": "1" }, redirect: "error", cache: "no-store" });
-  if (answer.status === 401) { location.reload(); return; }
+  if ([401, 403, 404, 410].includes(answer.status)) { location.reload(); return; } // signed out, or it is gone: the page says so
   if (!answer.ok) throw new Error(`${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const region of document.querySelectorAll("[data-live][id]")) {
