@@ -22,7 +22,8 @@ def assets_of(template: str) -> set[str]:
         name = left.pop()
         if name not in seen:
             seen.add(name)
-            left += _USED.findall(TEMPLATES[name])
+            # a folder stands for any of its files
+            left += [one for used in _USED.findall(TEMPLATES[name]) for one in TEMPLATES if one.startswith(used)]
     return {asset for name in seen for asset in _ASSET.findall(TEMPLATES[name])}
 
 
