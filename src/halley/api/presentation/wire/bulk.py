@@ -33,7 +33,7 @@ class BulkExample(msgspec.Struct, kw_only=True):
 
 class BulkPreview(msgspec.Struct, kw_only=True):
     """What an action would be made for: `total` predictions, or more if `is_more`. `filter` as it would be applied; it
-    ends at the time of the answer, so that an action with it has nothing that was not counted.
+    ends at the time of the answer, so that what is created later does not fit.
     """
 
     action: BulkKindWord
