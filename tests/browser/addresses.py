@@ -28,7 +28,11 @@ def chosen(furnished: Furnished) -> list[str]:
     found += [f"/ui/compare?a={first}&b={second}", f"/ui/gallery?model={HOSTILE}"]
     found += [f"/ui/predictions/{furnished.predictions['texts']}?tab={tab}" for tab in (*TABS, attempt)]
     found += [f"/ui/predictions/{furnished.predictions['picture']}?tab=assets"]
-    found += [f"/ui/grid/{GRID}?x=input.prompt&y=model", f"/ui/grid?model={HOSTILE}&from={first}"]
+    found += [
+        f"/ui/grid/{GRID}?x=input.prompt&y=model",
+        f"/ui/grid/{GRID}?y=model",
+        f"/ui/grid?model={HOSTILE}&from={first}",
+    ]
     found += [f"/ui/upstreams/unknown/{furnished.predictions['running']}/retry"]
     return [one for one in found if any(_matches(pattern, one) for pattern in PATTERNS)]
 

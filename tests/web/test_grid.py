@@ -40,7 +40,7 @@ async def test_the_same_input_goes_to_several_models(world: World, browser: Brow
     assert page.body.decode().count(" checked>") == 2
     fields = [("model", "acme/echo"), ("model", "acme/free"), ("input", '{"prompt": "x"}'), ("do", "run")]
     reply = await browser.post("/ui/grid", fields)
-    assert reply.headers["location"].endswith("?x=model")
+    assert reply.headers["location"].endswith("?y=model")
     made = (await world.get("/v1/predictions")).json()["results"]
     assert {one["model"] for one in made} == {"acme/echo", "acme/free"}
     shown = (await browser.get(reply.headers["location"])).body.decode()

@@ -45,7 +45,12 @@ def test_a_plan_goes_down_then_across() -> None:
 
 def test_the_same_input_to_several_models() -> None:
     made = plan(["a/b", "c/d", "a/b"], {"prompt": "x"}, [GridAxis(name="input.seed", values=(1, 2))])
-    assert [(one.model, one.input["seed"]) for one in made.runs] == [("a/b", 1), ("a/b", 2), ("c/d", 1), ("c/d", 2)]
+    assert [(one.model, one.input["seed"]) for one in made.runs] == [("a/b", 1), ("c/d", 1), ("a/b", 2), ("c/d", 2)]
+    assert (made.down, made.across) == (
+        GridAxis(name="input.seed", values=(1, 2)), GridAxis(name="model", values=("a/b", "c/d")),
+    )  # fmt: skip
+    beside = plan(["a/b", "c/d"], {}, [])
+    assert (beside.down, beside.across) == (None, GridAxis(name="model", values=("a/b", "c/d")))
 
 
 @pytest.mark.parametrize(("models", "axes", "field"), [

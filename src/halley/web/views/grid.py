@@ -44,7 +44,7 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GridPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them: the first axis goes down, the second one across. There is no axis if there is one run only."""
+    """All of them: an input goes down, another one or the models across. There is no axis if there is one run only."""
 
     down: GridAxis | None
     across: GridAxis | None
@@ -97,16 +97,17 @@ def plan(models: Sequence[str], shared: Mapping[str, Any], axes: Sequence[GridAx
     if len({axis.name for axis in used}) < len(used):
         raise GridInvalid("y", "is varied already: choose another input")
     if len(models) > 1:
-        used = [GridAxis(name=MODEL_AXIS, values=models), *used]
+        used.append(GridAxis(name=MODEL_AXIS, values=models))
     if len(used) > 2:
         raise GridInvalid("y", "several models and two varied inputs make no table: vary one input only")
-    count = len(models) if not used else 1
+    count = 1
     for axis in used:
         count *= len(axis.values)
     if count > MOST_RUNS:
         raise GridInvalid("y" if len(used) > 1 else "x", f"{count} runs are more than {MOST_RUNS}: leave out values")
     runs = tuple(_runs(models[0], shared, used))
-    return GridPlan(down=used[0] if used else None, across=used[1] if len(used) > 1 else None, runs=runs)
+    across = used.pop() if len(used) > 1 or len(models) > 1 else None  # models are beside each other
+    return GridPlan(down=used[0] if used else None, across=across, runs=runs)
 
 
 class GridCell(msgspec.Struct, frozen=True, kw_only=True):
