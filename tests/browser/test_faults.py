@@ -1,0 +1,164 @@
+"""Faults under an open page: it says what is true, loses nothing that was typed, and does not wait for ever."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import Chromium, Tab
+from process import Halley
+from signed_in import sign_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+
+WIDE = Path(__file__).parent / "models" / "wide"
+CONFIG = f"""
+[models."wide/wide"]
+path = {json.dumps(str(WIDE))}
+env = "current"
+"""
+TYPED = "typed, and not sent yet"
+RUN = "form[data-play] button.primary"
+PROMPT = '[name="input.prompt"]'
+OPEN = "() => document.querySelectorAll('form details').forEach((one) => { one.open = true; })"
+SAID = "[data-play-said]"
+
+
+@pytest.fixture(scope="module")
+def halley(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
+    with Halley(tmp_path_factory.mktemp("faults"), config=CONFIG) as server:
+        yield server
+
+
+@pytest.fixture
+def tab(chromium: Chromium, halley: Halley) -> Iterator[Tab]:
+    if halley.process is None or halley.process.poll() is not None:
+        halley.start()  # a test failed after it had killed the server
+    with chromium.open(halley.url) as opened:
+        sign_in(opened, halley.key)
+        yield opened
+
+
+def badge(tab: Tab, *words: str, seconds: float = 40) -> None:
+    script = "(words) => words.includes(document.querySelector('#result .badge')?.innerText.trim())"
+    tab.until(script, list(words), seconds=seconds)
+
+
+def test_server_restarted_under_a_run(tab: Tab, halley: Halley) -> None:
+    """The page follows the run through a kill of the server, and says that it is not connected meanwhile."""
+    tab.goto("/ui/models/demo/sleep")
+    tab.fill('[name="input.seconds"]', "2")
+    tab.click(RUN)
+    badge(tab, "processing")
+    halley.kill()
+    tab.fill('[name="input.seconds"]', "77")
+    tab.until("() => document.querySelector('#result [role=status]').innerText.startsWith('Not live')")
+    halley.start()
+    badge(tab, "succeeded", "failed")  # a second attempt, since nothing was published
+    assert tab.at('[name="input.seconds"]', "inputValue") == "77"
+
+
+def test_run_without_a_server(tab: Tab, halley: Halley) -> None:
+    tab.goto("/ui/models/demo/text")
+    tab.fill(PROMPT, TYPED)
+    halley.kill()
+    tab.click(RUN)
+    tab.until_text("No connection", SAID)
+    assert tab.at(PROMPT, "inputValue") == TYPED
+    halley.start()
+    tab.click(RUN)
+    badge(tab, "succeeded")
+
+
+def test_home_after_a_restart(tab: Tab, halley: Halley) -> None:
+    """Live regions: the page says that it is not live, and is live again by itself."""
+    tab.goto("/ui")
+    halley.kill()
+    tab.until_text("Not live", "[data-live-words]")
+    halley.start()
+    status, _, made = halley.call("POST", "/v1/models/demo/noop/predictions", {"input": {}}, headers={"Prefer": "wait"})
+    assert status == 201
+    tab.until_text(made["id"][-6:], "#latest", seconds=40)
+    tab.until("() => document.querySelector('[data-live-words]').innerText === ''", seconds=40)
+
+
+def test_key_revoked_under_open_pages(chromium: Chromium, halley: Halley) -> None:
+    _, _, key = halley.call("POST", "/v1/keys", {"username": "other", "name": "to be revoked"})
+    with chromium.open(halley.url) as tab:
+        sign_in(tab, key["token"])
+        home = tab.beside()
+        home.goto("/ui")
+        tab.goto("/ui/models/demo/text")
+        tab.fill(PROMPT, TYPED)
+        assert halley.call("DELETE", f"/v1/keys/{key['id']}")[0] == 204
+        tab.click(RUN)
+        tab.until_text("signed out, or your key was revoked", SAID)
+        assert tab.at(PROMPT, "inputValue") == TYPED
+        # the other tab shows nothing of the account any more
+        home.until("() => location.pathname.endsWith('/sign-in')", seconds=40)
+
+
+def test_two_tabs(tab: Tab) -> None:
+    """What one tab runs appears in the other; signing out in one is noticed in the other, and nothing typed is lost."""
+    home = tab.beside()
+    home.goto("/ui")
+    tab.goto("/ui/models/demo/text")
+    tab.fill(PROMPT, "The import statement")
+    tab.click(RUN)
+    badge(tab, "succeeded")
+    run = tab.url.partition("prediction=")[2]
+    home.until_text(run[-6:], "#latest")
+    home.click("text=Sign out")
+    home.until("() => location.pathname.endsWith('/sign-in')")
+    tab.fill(PROMPT, TYPED)
+    tab.click(RUN)
+    tab.until_text("signed out", SAID)
+    assert tab.at(PROMPT, "inputValue") == TYPED
+
+
+def test_slow_link(tab: Tab) -> None:
+    tab.debugger("Network.enable")
+    slow = {"offline": False, "latency": 300, "downloadThroughput": 30_000, "uploadThroughput": 15_000}
+    tab.debugger("Network.emulateNetworkConditions", **slow)
+    tab.goto("/ui/models/demo/paint")
+    tab.fill(PROMPT, "a lake")
+    tab.click(RUN)
+    tab.until(
+        "() => [...document.querySelectorAll('[data-output] img')].some((one) => one.complete && one.naturalWidth)",
+        seconds=60,
+    )
+    assert tab.problems() == []
+
+
+def test_two_hundred_inputs(tab: Tab, halley: Halley) -> None:
+    """Names that JavaScript's objects have by themselves are names like all others, also through the JSON view."""
+    tab.goto("/ui/models/wide/wide")
+    tab.evaluate(OPEN)
+    tab.fill('[name="input.__proto__"]', "one")
+    tab.fill('[name="input.input_196"]', "two")
+    tab.click("form[data-play] button[value=json]")
+    tab.until("() => document.querySelector('form[data-play] textarea')?.value.includes('two')")
+    tab.click("form[data-play] button[value=form]")
+    tab.until("() => document.querySelector('[name=\"input.input_196\"]')?.value === 'two'")
+    tab.click(RUN)
+    badge(tab, "succeeded")
+    run = tab.url.partition("prediction=")[2].partition("&")[0]
+    _, _, made = halley.call("GET", f"/v1/predictions/{run}")
+    assert (made["input"]["__proto__"], made["input"]["input_196"]) == ("one", "two")
+    assert tab.problems() == []
+
+
+def test_model_removed_under_its_page(tab: Tab, halley: Halley) -> None:
+    """The last test: the server is without the model from then on."""
+    tab.goto("/ui/models/wide/wide")
+    tab.evaluate(OPEN)
+    tab.fill('[name="input.input_12"]', TYPED)
+    halley.kill()
+    (halley.home / "halley.toml").write_text("")
+    halley.start()
+    tab.click(RUN)
+    tab.until("(where) => document.querySelector(where).innerText.length > 15", SAID)
+    assert tab.at('[name="input.input_12"]', "inputValue") == TYPED
+    assert tab.count("form[aria-busy]") == 0
+    assert tab.goto("/ui/models/wide/wide") in (200, 404)
+    assert tab.text()
