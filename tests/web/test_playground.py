@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api.world import World, schema
+from halley.keys.records import Scope
 from halley.models.records import Model, Version
 from html_form import HtmlForm
 from web.browser import Browser
@@ -217,6 +218,20 @@ async def test_the_runs_of_a_model_and_how_long_they_take(rich: World, browser: 
     assert mine["id"].encode() in page.body
     assert other["id"].encode() not in page.body
     assert b"usually" in (await browser.get(PAGE)).body
+
+
+async def test_another_refusal_keeps_what_was_typed(rich: World) -> None:
+    token, _ = await rich.keys.issue("alice", "reads", frozenset({Scope.READ}))
+    browser = await Browser(rich).signed_in(token)
+    form = await form_of(browser)
+    shown = await press(browser, form, {"run": "1"}, **{"input.prompt": "kept"})
+    assert shown.status == 403
+    assert b"This key may not run models." in shown.body
+    assert values(HtmlForm(shown.body.decode()))["input.prompt"] == "kept"
+    assert b"data-notice" in shown.body
+    as_json = await browser.post(PAGE, dict(form.posted_with({"input.prompt": "x"})), accept="application/json")
+    assert as_json.status == shown.status
+    assert as_json.json()["problem"]["detail"]
 
 
 async def test_two_hundred_inputs_and_a_schema_without_end(world: World, browser: Browser) -> None:
