@@ -118,10 +118,8 @@ class Router:
         """The route table of a path as received (still percent-encoded), or None."""
         if b"//" in raw_path:
             raw_path = _SLASHES.sub(b"/", raw_path)
-        if self._prefix and raw_path.startswith(self._prefix + b"/"):
-            raw_path = raw_path[len(self._prefix) :]
-        elif self._prefix and raw_path == self._prefix:
-            raw_path = b"/"
+        if self._prefix:
+            raw_path = self._below_prefix(raw_path)
         # latin-1 never fails, and non-ASCII text matches no route
         parts = raw_path.decode("latin-1").split("/")
         start, family, end = 1, "", len(parts)
@@ -138,9 +136,12 @@ class Router:
 
     def may_be_page(self, raw_path: bytes) -> bool:
         """Whether a path is at the root, or where the dashboard is."""
-        if self._prefix and raw_path.startswith(self._prefix):
-            raw_path = raw_path[len(self._prefix) :]
-        return raw_path.lstrip(b"/")[:2] in (b"ui", b"")  # without a path, `/` itself
+        return self._below_prefix(raw_path).lstrip(b"/")[:2] in (b"ui", b"")  # without a path, `/` itself
+
+    def _below_prefix(self, raw_path: bytes) -> bytes:
+        if raw_path == self._prefix:
+            return b"/"
+        return raw_path[len(self._prefix) :] if raw_path.startswith(self._prefix + b"/") else raw_path
 
     def _place(self, pattern: str, *, at_root: bool) -> RouteTable:
         node = self._root
