@@ -227,6 +227,9 @@ def test_no_answer_shows_a_link_of_the_service_unless_the_route_passes_them(come
         if front.call("GET", "/v1/routes")[2]["results"][0]["vault"] == "pass":
             break
         time.sleep(0.1)
+    shown_settings = {row["name"]: row for row in front.call("GET", "/v1/settings")[2]["settings"]}
+    vault = next(row for name, row in shown_settings.items() if name.endswith(".vault"))
+    assert (vault["value"], vault["origin"] != "default") == ('"pass"', True)
     asked = len(comet.asked("/delivery/none"))
     _, headers, made = front.call(*create)
     row = poll(front, made)

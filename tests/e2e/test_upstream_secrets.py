@@ -208,7 +208,7 @@ def test_no_token_and_no_secret_is_written_or_shown(gossip: Gossip, tmp_path: Pa
         assert sent == {f"Bearer {token}" for token in TOKENS.values()}
         assert SECRET in gossip.secrets
         paths = [f"/v1/predictions/{one}{more}" for one in made for more in ("", "/events")]
-        searched = Searched(halley, *paths, environment=environment)
+        searched = Searched(halley, "/v1/settings", *paths, environment=environment)
     assert searched.has_children
     assert searched.places_with(*tokens) == []
     # it waited in the database: the log of writes keeps it until it is written over, or until a stop
