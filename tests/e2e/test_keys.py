@@ -67,16 +67,24 @@ def test_a_configured_key_replaces_the_one_before_and_gets_one_back_in(tmp_path)
     assert not any(key in server.log() for key in (FIRST, SECOND, THIRD))
 
 
-def test_the_command_makes_keys_that_begin_as_libraries_want_them(halley, tmp_path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "halley.cli.main", "keys", "create", "--prefix", "r8", "--server", halley.url],
-        env={"HOME": str(tmp_path), "HALLEY_TOKEN": halley.key, "HALLEY_SERVER": halley.url},
-        cwd=tmp_path,
+def command(halley: Halley, home: Path, *words: str, token: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "halley.cli.main", "keys", *words, "--server", halley.url],
+        env={"HOME": str(home), "HALLEY_TOKEN": token or halley.key, "HALLEY_SERVER": halley.url},
+        cwd=home,
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
+
+
+def test_the_command_makes_keys_that_begin_as_libraries_want_them(halley, tmp_path) -> None:
+    done = command(halley, tmp_path, "create", "--prefix", "r8")
     token = done.stdout.strip()
     assert (done.returncode, token[:3], len(token)) == (0, "r8_", 40), done.stderr
     assert halley.call("GET", "/v1/account", key=token)[0] == 200
+    shown = command(halley, tmp_path, "current", token=token)
+    assert shown.returncode == 0, shown.stderr
+    assert "scopes read write" in " ".join(shown.stdout.split())
+    assert token not in shown.stdout

@@ -82,7 +82,7 @@ def test_the_tree_is_the_manuals():
         "predictions": ["bulk", "cancel", "delete-data", "list", "logs", "rerun", "show", "watch"],
         "models": ["clear-setup", "list", "logs", "schema", "show"],
         "files": ["delete", "download", "list", "upload"],
-        "keys": ["create", "list", "revoke", "set"],
+        "keys": ["create", "current", "list", "revoke", "set"],
         "webhooks": ["deliveries", "listen", "resend", "secret", "verify"],
         "routes": ["list", "test"], "upstreams": ["adopt", "list", "retry", "show", "unknown"],
         "config": ["show", "validate"],

@@ -111,6 +111,36 @@ def list_(
     screen.table(["ID", "NAME", "ACCOUNT", "SCOPES", "BEGINS", "OPTIONS", "STATE"], rows)
 
 
+@app.command("current")
+def current(
+    server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what the key in use may do, and how its newest predictions ended; needs no admin key."""
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        key = client.call("GET", "/keys/current")
+    if as_json:
+        screen.out_json(key)
+        return
+    usage = key.get("usage") or {}
+    count = f"{'the newest ' if usage.get('is_more') else ''}{usage.get('predictions')}"
+    by_status = ", ".join(f"{number} {status}" for status, number in (usage.get("by_status") or {}).items())
+    facts = [
+        ("id", key.get("id")),
+        ("name", key.get("name")),
+        ("account", key.get("username")),
+        ("begins", key.get("hint")),
+        ("scopes", " ".join(key.get("scopes") or [])),
+        ("options", _shown(key.get("options"))),
+        ("predictions", f"{count} ({by_status})" if by_status else count),
+        ("seconds that they ran", usage.get("run_seconds")),
+        ("the last one", usage.get("newest_created_at")),
+    ]
+    screen.table(["KEY", ""], [[title, str(value)] for title, value in facts if value not in (None, "")])
+
+
 @app.command("set")
 def set_(
     id: Annotated[str, typer.Argument(help="The key's id, from `halley keys list`.")],
