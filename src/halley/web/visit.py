@@ -101,12 +101,8 @@ class Visit:
         return await self._api.ask(self.call, self.identity, method, path, query=query, body=body, headers=headers)
 
     async def glance(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
-        """As `ask` for a read that many open pages repeat: they may share the answer until something changes.
-
-        Raises:
-            ApiRefused: the API refuses.
-        """
-        return checked(await self._api.glance(self.call, self.identity, path, query=query))
+        """As `ask` for a read that many open pages repeat: they may share the answer until something changes."""
+        return await self._api.glance(self.call, self.identity, path, query=query)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The value that the API answers.

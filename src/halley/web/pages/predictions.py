@@ -45,7 +45,7 @@ async def show(visit: Visit) -> View | Redirect:
     query = visit.query
     if not visit.wants_json and (clean := _clean(query)) != query:
         return Redirect(_with_query(view_query(clean)))
-    answer = await visit.ask("GET", "/v1/predictions", query=asked_of_api(query, visit.now))
+    answer = await visit.glance("/v1/predictions", asked_of_api(query, visit.now))
     if visit.wants_json:
         return View("predictions.html", {"predictions": msgspec.Raw(checked(answer).body)})
     faults = _faults(answer, query)
@@ -151,7 +151,7 @@ async def _models(visit: Visit) -> list[str]:
     """Names to choose from; a page that is fetched again for its live parts needs none."""
     if visit.is_fragment:
         return []
-    answer = await visit.ask("GET", "/v1/models", query={"limit": "100"})
+    answer = await visit.glance("/v1/models", {"limit": "100"})
     return [model.full_name for model in read_models(answer.body).results] if answer.is_ok else []
 
 
