@@ -8,6 +8,7 @@ from api.world import World, settled
 from halley.api.glances import LIFE_SECONDS
 from halley.keys.records import Scope
 from web.browser import Browser
+from web.test_internal import call_of
 from web.test_live import listening, made_by
 
 pytestmark = pytest.mark.anyio
@@ -50,4 +51,14 @@ async def test_a_key_with_less_scopes_gets_its_own_answers(world: World, browser
     assert (await browser.get("/ui")).status == 200
     token, _ = await world.keys.issue("alice", "writer", frozenset({Scope.WRITE}))
     assert (await (await Browser(world).signed_in(token)).get("/ui")).status == 403
+    await live.stop()
+
+
+async def test_who_has_changed_something_sees_it(world: World, browser: Browser) -> None:
+    live = await listening(browser)
+    assert len((await browser.get("/ui.json")).json()["latest"]) == 0
+    identity = await world.keys.verify(world.token)
+    body = {"version": "acme/free", "input": {}}
+    await world.dashboard.api.ask(call_of(world), identity, "POST", "/v1/predictions", body=body)
+    assert len((await browser.get("/ui.json")).json()["latest"]) == 1
     await live.stop()

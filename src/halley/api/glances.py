@@ -26,6 +26,10 @@ class Glances(Generic[T]):
         self._answers: dict[Hashable, tuple[float, asyncio.Future[T]]] = {}
         self._seen: int | None = None
 
+    def forget(self) -> None:
+        """Something has changed that is not counted yet."""
+        self._answers.clear()
+
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer to this question, as it was asked after the last change, or is asked now.
 

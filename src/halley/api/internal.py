@@ -89,6 +89,8 @@ class InternalApi:
         if EVENTS in headers:
             scope = _StreamScope(scope, call.scope)
         answer = await self._outcome(scope, body)
+        if method != "GET":
+            self._glances.forget()  # its reader looks for what it changed
         chunks = answer.chunks if answer.file is None else answer.file.chunks()
         if chunks is None or _is_stream(answer.headers):
             return Answer(answer.status, answer.headers, answer.body, chunks)
