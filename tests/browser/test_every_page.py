@@ -21,6 +21,15 @@ WITHOUT_LINK = frozenset(
     {"/ui/live", "/ui/missing"} | {f"/ui/predictions/{{prediction_id}}/{end}" for end in ("events", "output", "log")}
 )
 
+_DROP = """async (link) => {
+  const moved = new DataTransfer();
+  moved.items.add(new File([await (await fetch(link)).blob()], "picture.webp", { type: "image/webp" }));
+  const place = document.querySelector("form[data-play] header");
+  for (const name of ["dragover", "drop"]) {
+    place.dispatchEvent(new DragEvent(name, { dataTransfer: moved, bubbles: true, cancelable: true }));
+  }
+}"""
+
 
 @pytest.fixture(scope="module")
 def addresses(furnished: Furnished) -> dict[str, list[str]]:
@@ -83,3 +92,12 @@ def test_pages_of_errors(tab: Tab) -> None:
         # the browser itself says on its console that the page is not there
         faults += [(path, one) for one in found if "status of 404" not in one]
     assert not faults, told(faults)
+
+
+def test_a_picture_that_is_dropped_on_a_form_gives_back_its_input(tab: Tab, furnished: Furnished) -> None:
+    tab.goto("/ui/models/demo/paint")
+    tab.evaluate(_DROP, f"/ui/predictions/{furnished.predictions['picture']}/with-input/1")
+    tab.until("() => document.querySelector('[name=\"input.prompt\"]').value === 'a lake'")
+    assert tab.evaluate("() => document.querySelector('[name=\"input.seed\"]').value") == "1"
+    tab.shows("text=The input of the picture.")
+    assert not tab.problems()
