@@ -95,3 +95,15 @@ async def test_the_gallery_shows_pictures_of_one_account(world: World, browser: 
     assert (await browser.get("/ui/gallery?model=acme/echo")).body.decode().count("<img") == 0
     other = await Browser(world).signed_in(world.other_token)
     assert (await other.get("/ui/gallery")).body.decode().count("<img") == 0
+
+
+async def test_a_table_of_large_outputs_is_whole(world: World, browser: Browser) -> None:
+    tag = f"grid-{'1' * 16}"
+    for number in range(4):
+        sent = {"version": "acme/echo", "input": {"prompt": f"row {number}"}, "tags": [tag]}
+        made = (await world.post("/v1/predictions", sent)).json()["id"]
+        await world.run(made, "x" * 3_000_000)
+    page = (await browser.get(f"/ui/grid/{tag}?x=input.prompt")).body.decode()
+    assert [f"row {number}" in page for number in range(4)] == [True] * 4
+    assert "4 of 4 ended" in page
+    assert len(page) < 50_000

@@ -4,13 +4,12 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
-
-import msgspec
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
+from halley.web.pages.prediction import EXPOSED
 from halley.web.views.grid import MOST_RUNS, GridAxis, GridInvalid, GridPlan, plan, read_input, read_values, table
 from halley.web.views.media import files_in
 from halley.web.views.model_inputs import ModelInput, inputs_of
@@ -22,6 +21,7 @@ from halley.web.visit import Redirect, View, Visit, checked
 
 _TAG: Final = re.compile(r"grid-[0-9a-f]{16}", re.ASCII)
 _MODELS: Final = 8
+_PAGES: Final = 8  # of the API, 8 MiB each
 _FIELDS: Final = ("input", "x", "x_values", "y", "y_values")
 _MODEL_NAME: Final = re.compile(r"[^/?#%\s]{1,200}/[^/?#%\s]{1,200}")
 
@@ -58,12 +58,11 @@ async def show_table(visit: Visit) -> View:
     tag = visit.params[0]
     if not _TAG.fullmatch(tag):
         raise NotFound("There is no such grid")
-    answer = checked(await visit.ask("GET", "/v1/predictions", query={"tag": tag, "limit": str(MOST_RUNS)}))
-    runs = read_run_page(answer.body).results[::-1]
+    runs = await _tagged(visit, tag)
     if not runs:
         raise NotFound("There is no such grid, or it has no predictions any more")
     x, y = visit.query.get("x", ""), visit.query.get("y", "")
-    data = {"tag": tag, "x": x, "y": y, "predictions": msgspec.Raw(answer.body)}
+    data = {"tag": tag, "x": x, "y": y, "predictions": runs}
     return View(
         "grid.html",
         data,
@@ -73,6 +72,19 @@ async def show_table(visit: Visit) -> View:
         count=len(runs),
         models=list(dict.fromkeys(run.model for run in runs)),
     )
+
+
+async def _tagged(visit: Visit, tag: str) -> list[ShownRun]:
+    """The predictions with the tag, the oldest first. Large outputs spread them over several pages of the API."""
+    runs: list[ShownRun] = []
+    query = {"tag": tag, "limit": str(MOST_RUNS)}
+    for _ in range(_PAGES):
+        page = read_run_page(checked(await visit.ask("GET", "/v1/predictions", query=query, headers=EXPOSED)).body)
+        runs += page.results
+        if page.next is None or len(runs) >= MOST_RUNS:
+            break
+        query["cursor"] = dict(parse_qsl(urlsplit(page.next).query))["cursor"]
+    return runs[:MOST_RUNS][::-1]
 
 
 async def _made(
