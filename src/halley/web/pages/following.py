@@ -31,12 +31,19 @@ async def events(visit: Visit) -> Response | View:
 
 async def output(visit: Visit) -> View:
     """The region alone: scripts put it into the page that they are on."""
-    result, prediction = await load_result(visit, visit.params[0])
-    return View("result.html", {"prediction": prediction}, result=result)
+    loaded = await load_result(visit, visit.params[0])
+    return View("result.html", {"prediction": loaded.prediction}, result=loaded.result)
 
 
-async def load_result(visit: Visit, prediction_id: str) -> tuple[Result, msgspec.Raw]:
-    """A prediction for the macros of `output.html`, and as the API shows it: it may be large, so it stays JSON.
+class LoadedResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction for the macros of `output.html`, and as the API shows it: it may be large, so it stays JSON."""
+
+    result: Result
+    prediction: msgspec.Raw
+
+
+async def load_result(visit: Visit, prediction_id: str) -> LoadedResult:
+    """The prediction with the first files of its output.
 
     Raises:
         ApiRefused: the reader may not see it, or it does not exist.
@@ -45,10 +52,11 @@ async def load_result(visit: Visit, prediction_id: str) -> tuple[Result, msgspec
     answer = checked(await visit.ask("GET", path, headers=(_EXPOSED,)))
     run, prediction = read_run(answer.body), msgspec.Raw(answer.body)
     if run.data_removed or not run.has_output:
-        return result_of(run, ()), prediction
+        return LoadedResult(result=result_of(run, ()), prediction=prediction)
     query = {"limit": str(FILES)}
     page = read_output_files(checked(await visit.ask("GET", f"{path}/files", query=query)).body)
-    return result_of(run, page.results, has_more_files=page.next is not None), prediction
+    result = result_of(run, page.results, has_more_files=page.next is not None)
+    return LoadedResult(result=result, prediction=prediction)
 
 
 def _path(prediction_id: str) -> str:

@@ -16,12 +16,11 @@ from halley.web.forms.posted import Fault, read_json
 from halley.web.forms.view import State, input_from, is_edit, state_of_input, state_of_post, switched, view_of
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.earlier_files import earlier_files
-from halley.web.pages.following import load_result
+from halley.web.pages.following import LoadedResult, load_result
 from halley.web.pages.opened import OpenedModel, open_model, summary_of
 from halley.web.pages.uploads import with_uploads
 from halley.web.snippets.request import SnippetRequest, output_kind
 from halley.web.views.code import ShownCode, shown_code
-from halley.web.views.result import Result
 from halley.web.visit import ApiRefused, Redirect, View, Visit
 
 TEMPLATE: Final = "model_playground.html"
@@ -35,10 +34,10 @@ async def show(visit: Visit) -> View:
     """The form, filled in from `input`, `example` or `prediction`; and the run that `prediction` names."""
     query = visit.query
     opened = await open_model(visit, query.get("version", ""))
-    result, prediction = await _prediction(visit, query.get("prediction", ""))
-    value, faults = _given(opened.form, query, result)
+    loaded = await load_result(visit, query["prediction"]) if query.get("prediction") else None
+    value, faults = _given(opened.form, query, loaded)
     state = state_of_input(opened.form, value, is_json=_wants_json(opened.form, query))
-    return await _page(visit, opened, state, faults, result=result, prediction=prediction)
+    return await _page(visit, opened, state, faults, loaded=loaded)
 
 
 def _wants_json(form: Form, query: dict[str, str]) -> bool:
@@ -134,8 +133,7 @@ async def _page(
     state: State,
     faults: Faults = (),
     *,
-    result: Result | None = None,
-    prediction: msgspec.Raw | None = None,
+    loaded: LoadedResult | None = None,
     status: int = 200,
     problem: dict[str, Any] | None = None,
     code: ShownCode | None = None,
@@ -146,7 +144,7 @@ async def _page(
         "model": opened.model,
         "version": None if opened.version is None else opened.version["id"],
         "input": value,
-        "prediction": prediction,
+        "prediction": None if loaded is None else loaded.prediction,
     }
     if problem is not None or view.problems:
         data["problem"] = problem
@@ -156,7 +154,7 @@ async def _page(
         data,
         status=status,
         view=view,
-        result=result,
+        result=None if loaded is None else loaded.result,
         code=code
         or code_of(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
         files=await earlier_files(visit, opened.form),
@@ -166,12 +164,7 @@ async def _page(
     )
 
 
-async def _prediction(visit: Visit, prediction_id: str) -> tuple[Result | None, msgspec.Raw | None]:
-    """The run that the page shows, for its template and for its twin."""
-    return await load_result(visit, prediction_id) if prediction_id else (None, None)
-
-
-def _given(form: Form, query: dict[str, str], result: Result | None) -> tuple[dict[str, Any], Faults]:
+def _given(form: Form, query: dict[str, str], loaded: LoadedResult | None) -> tuple[dict[str, Any], Faults]:
     """The input that the page's address names."""
     text, example = query.get("input", ""), query.get("example", "")
     if text:
@@ -184,9 +177,9 @@ def _given(form: Form, query: dict[str, str], result: Result | None) -> tuple[di
         return value, ()
     if example.isascii() and example.isdecimal() and 0 < int(example[:4]) <= len(form.examples):
         return form.examples[int(example[:4]) - 1].input, ()
-    if result is None:
+    if loaded is None:
         return {}, ()
-    given = bytes(result.run.input)
+    given = bytes(loaded.result.run.input)
     if is_heavy(given):
         return {}, (Fault(path=(), text="The input of this prediction is too large for the form."),)
     value = read_json(given.decode())
