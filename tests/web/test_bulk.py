@@ -50,6 +50,18 @@ async def test_what_fits_is_asked_about_and_then_done(world: World, browser: Bro
     assert twin["bulk_action"]["done"] == 2
 
 
+async def test_a_group_of_errors_can_be_run_again(world: World, browser: Browser) -> None:
+    ids = await made(world)
+    await fail(world, ids[:2], error="no memory at 0x1")
+    await fail(world, ids[2:], error="no such file")
+    links = re.findall(r'href="(/ui/bulk/new[^"]+)"', (await browser.get("/ui/errors")).body.decode())
+    asked = [(await browser.get(html.unescape(link))).body for link in links]
+    assert [re.findall(rb"<h1>(.*?)</h1>", one) for one in asked] == [
+        [b"Run 2 predictions again?"],
+        [b"Run 1 prediction again?"],
+    ]
+
+
 async def test_ticked_predictions_are_meant_alone(world: World, browser: Browser) -> None:
     ids = await made(world)
     query = "&".join(f"prediction={one}" for one in ids[:2])

@@ -46,7 +46,8 @@ def _shown(visit: Visit, group: dict[str, Any], report: dict[str, Any]) -> dict[
     """The group with its small chart, and where its predictions are."""
     found = {"group": group["group"], "created_after": report["since"]}
     spark = chart_of(group["counts"], report["starts_at"], report["interval_seconds"], height=_SPARK_HEIGHT)
-    return {**group, "chart": spark, "url": visit.url(PATH, found)}
+    again = {"action": "rerun", **found}
+    return {**group, "chart": spark, "url": visit.url(PATH, found), "again_url": visit.url("/ui/bulk/new", again)}
 
 
 def _chart(counts: list[int], report: dict[str, Any]) -> Any:
