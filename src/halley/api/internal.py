@@ -4,6 +4,7 @@ A page asks with the identity of its reader, and the whole way of a request foll
 a page shows exactly what the API answers to that key, and needs no rules of its own about who may see what.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -12,7 +13,7 @@ import msgspec
 
 from halley.api.application import REQUEST_ID_HEADER, Api, given
 from halley.api.glances import Glances
-from halley.api.http.asgi import Call, Header, Headers, Message, Response, Scope
+from halley.api.http.asgi import Call, Header, Headers, Message, Receive, Response, Scope
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.heads import headers_in
 from halley.api.http.origins import FORWARDED
@@ -26,6 +27,7 @@ from halley.keys.service import Identity, Keys
 
 _PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
 _OF_A_BODY: Final = (b"content-type", b"content-length", b"content-encoding")
+_PIECE_BYTES: Final = 256 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 EVENTS: Final = (b"accept", b"text/event-stream")
 _OF_CONNECTION: Final = frozenset({GONE_KEY, HOLD_KEY, STREAM_KEY})
@@ -141,15 +143,27 @@ class InternalApi:
             exchange, answer = await self._api.begin(scope, body.receive)
             return self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
         data = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": data, "more_body": False}
-
-        exchange, answer = await self._api.begin(scope, receive)
+        exchange, answer = await self._api.begin(scope, _received(data))
         outcome = self._api.answer_of(exchange, answer if answer.later is None else await given(answer.later))
         if outcome.lines:
             outcome.headers, outcome.lines = headers_in(outcome.lines), b""
         return outcome
+
+
+def _received(data: bytes) -> Receive:
+    """Gives a body; a large one in pieces, so that other requests are served between them."""
+    at = 0
+
+    async def receive() -> Message:
+        nonlocal at
+        start, at = at, min(at + _PIECE_BYTES, len(data))
+        if start:
+            await asyncio.sleep(0)
+        is_whole = len(data) <= _PIECE_BYTES
+        piece = data if is_whole else data[start:at]
+        return {"type": "http.request", "body": piece, "more_body": at < len(data)}
+
+    return receive
 
 
 class _StreamScope(dict[str, Any]):

@@ -1,5 +1,6 @@
 """Reads a posted form: URL-encoded, or in parts with files. All of it is in memory, so its size is limited."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -55,20 +56,22 @@ async def read_form(call: Call, held: HeldBody, limit_bytes: int) -> PostedForm:
         BodiesFull, Overloaded: too much is held already.
     """
     refuse_encoded(call)
-    body = await _body(call, held, limit_bytes)
+    pieces = _pieces(call, held, limit_bytes)
     kind, options = parse_options_header(call.headers.get(b"content-type", b""))
     form = PostedForm()
     if kind == _IN_PARTS:
-        _read_parts(form, body, options)
-    elif kind == _URL_ENCODED or not body:
-        _read_pairs(form, body)
-    else:
+        await _read_parts(form, pieces, options, limit_bytes)
+        return form
+    body = b"".join([piece async for piece in pieces])
+    if kind != _URL_ENCODED and body:
         raise BadRequest("A form must be URL-encoded or multipart/form-data.")
+    _read_pairs(form, body)
     return form
 
 
-async def _body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
-    pieces, size = [], 0
+async def _pieces(call: Call, held: HeldBody, limit_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. A whole large one would hold up other requests while it is taken apart."""
+    size = 0
     while True:
         message = await call.receive()
         if message["type"] == "http.disconnect":
@@ -78,9 +81,9 @@ async def _body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
         if size > limit_bytes:
             raise TooLarge(f"The form is larger than {limit_bytes} bytes.")
         held.grow(len(piece))
-        pieces.append(piece)
+        yield piece
         if not message.get("more_body", False):
-            return b"".join(pieces)
+            return
 
 
 def _read_pairs(form: PostedForm, body: bytes) -> None:
@@ -92,7 +95,9 @@ def _read_pairs(form: PostedForm, body: bytes) -> None:
         form.add(name, value)
 
 
-def _read_parts(form: PostedForm, body: bytes, options: dict[bytes, bytes]) -> None:
+async def _read_parts(
+    form: PostedForm, pieces: AsyncIterator[bytes], options: dict[bytes, bytes], limit_bytes: int
+) -> None:
     boundary = options.get(b"boundary")
     if not boundary:
         raise BadRequest("The form has no boundary.")
@@ -101,21 +106,26 @@ def _read_parts(form: PostedForm, body: bytes, options: dict[bytes, bytes]) -> N
         form.add(_text(field.field_name), _text(field.value))
 
     def on_file(file: Any) -> None:
-        file.file_object.seek(0)
         one = PostedFile(
             name=_text(file.file_name),
             content_type=file.content_type or "application/octet-stream",
-            data=file.file_object.read(),
+            data=file.file_object.getvalue(),
         )
         form.files.setdefault(_text(file.field_name), []).append(one)
 
-    config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
+    ends: list[bool] = []
+    config = {"MAX_MEMORY_FILE_SIZE": limit_bytes + 1}  # never on the disk
     try:
-        parser = FormParser(_IN_PARTS.decode(), on_field, on_file, boundary=boundary, config=config)
-        parser.write(body)
+        parser = FormParser(
+            _IN_PARTS.decode(), on_field, on_file, on_end=lambda: ends.append(True), boundary=boundary, config=config
+        )
+        async for piece in pieces:
+            parser.write(piece)
         parser.finalize()
     except FormParserError as error:
         raise BadRequest("The form cannot be read.") from error
+    if not ends:
+        raise BadRequest("The form ends before its last boundary.")
 
 
 def _text(value: bytes | None) -> str:
