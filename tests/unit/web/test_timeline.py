@@ -7,7 +7,7 @@ import pytest
 
 from halley.web.views.durations import in_words, seconds_between, size_in_words
 from halley.web.views.run import ShownRun
-from halley.web.views.timeline import LoggedEvent, attempts, links, phases, steps
+from halley.web.views.timeline import LoggedEvent, attempts, phases, steps
 
 T0 = "2026-03-12T11:27:18.000000Z"
 
@@ -88,14 +88,12 @@ def test_events_in_words() -> None:
     assert max(len(one.detail) for one in shown) == 400
 
 
-def test_attempts_and_links() -> None:
+def test_attempts() -> None:
     log = [
         event("status", 0, {"status": "starting"}),
         event("status", 1, {"status": "processing"}),
         event("status", 5, {"status": "processing", "provider": "cloud", "upstream_id": "up2"}, attempt=2),
         event("status", 6, {"status": "succeeded"}, attempt=2),
-        event("linked", 8, {"how": "retried", "continues": "older"}),
-        event("linked", 8, {"how": "adopted", "continued_by": "newer"}),
     ]
     found = attempts(run(completed_at=at(6)), log)
     assert [(one.number, one.provider, one.upstream_id, one.end) for one in found] == [
@@ -103,4 +101,3 @@ def test_attempts_and_links() -> None:
     ]  # fmt: skip
     assert found[0].ended_at == at(5)
     assert attempts(run(status="processing"), log[:2])[0].end == ""
-    assert [(one.other, one.is_continued) for one in links(log)] == [("older", False), ("newer", True)]

@@ -15,7 +15,6 @@ class ShownOutput(msgspec.Struct, frozen=True, kw_only=True):
 
     text: TextPart | None = None
     json: TextPart | None = None
-    is_text: bool = False
 
 
 def shown_output(output: bytes | msgspec.Raw) -> ShownOutput:

@@ -79,14 +79,6 @@ class TimelineAttempt(msgspec.Struct, frozen=True, kw_only=True):
     end: str = ""  # in words; "" while it runs
 
 
-class LinkedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Another prediction that continues this one, or that this one continues."""
-
-    other: str
-    how: str
-    is_continued: bool
-
-
 def phases(run: ShownRun) -> list[Phase]:
     """Waiting and running, as far as it has come."""
     until = run.started_at or run.completed_at
@@ -126,19 +118,6 @@ def attempts(run: ShownRun, events: Iterable[LoggedEvent]) -> list[TimelineAttem
             )
     if found and run.has_ended:
         found[-1] = msgspec.structs.replace(found[-1], ended_at=run.completed_at, end=run.status)
-    return found
-
-
-def links(events: Iterable[LoggedEvent]) -> list[LinkedRun]:
-    """The predictions that events name as continuing this one, or continued by it."""
-    found = []
-    for event in events:
-        if event.event != "linked":
-            continue
-        data = _members(event)
-        for member, is_continued in (("continued_by", True), ("continues", False)):
-            if isinstance(other := data.get(member), str):
-                found.append(LinkedRun(other=other, how=str(data.get("how", "")), is_continued=is_continued))
     return found
 
 
