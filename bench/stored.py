@@ -1,6 +1,7 @@
 """What many stored predictions cost: python bench/stored.py [--stored 100000] [--minutes 5] [--rounds 5].
 
-Creates, GETs, pages and claims beside a database of some 1,000, in turn, by CPU time; and the memory of both servers.
+Creates, GETs, pages, searches, summaries and claims beside a database of some 1,000, in turn, by CPU time; and the
+memory of both servers.
 The large database is made by the server's own store in FOLDER, in at most that many minutes a call, and is used again.
 """
 
@@ -25,7 +26,7 @@ from verdict import order
 FOLDER = Path(__file__).resolve().parent.parent / ".bench/stored"
 FEW = 1000
 CREATES, CLAIMS, CREDIT = 200, 200, 20  # of a round: few, for each adds to what is stored
-GETS, PAGES = 1000, 10
+GETS, PAGES, SEARCHES = 1000, 10, 50
 READ = 5000  # other predictions, from all of the database, that are read before memory is measured
 LIMIT = 1.15  # of the cost beside 1,000 predictions
 SIDES = {"this": "many", "other": "few"}  # the order of the rounds is that of two commits
@@ -60,6 +61,12 @@ class Client:
         self.pages += 1
         following = json.loads(self.ask("GET", path))["next"]
         self.next = following[following.index("/v1/") :]
+
+    def search(self):
+        self.ask("GET", "/v1/predictions?model=demo/noop&status=succeeded&limit=50")
+
+    def summary(self):
+        self.ask("GET", "/v1/predictions/summary")
 
     def measure(self, call, requests):
         before = exact_cpu_seconds(self.process)
@@ -99,7 +106,7 @@ async def prepare(homes, options):
 
 
 def serve_both(homes, rounds):
-    found = {"create, run to its end": {}, "GET of any": {}, "page of 100": {}}
+    found = {"create, run to its end": {}, "GET of any": {}, "page of 100": {}, "search for 50": {}, "summary": {}}
     with ExitStack() as stack:
         fronts, clients = {}, {}
         for name, home in homes.items():
@@ -112,8 +119,14 @@ def serve_both(homes, rounds):
         for number in range(rounds):
             for name in map(SIDES.get, order(number)):
                 client = clients[name]
-                calls = (client.create, client.get, client.page)
-                for figures, call, requests in zip(found.values(), calls, (CREATES, GETS, 10 * PAGES), strict=True):
+                calls = {
+                    client.create: CREATES,
+                    client.get: GETS,
+                    client.page: 10 * PAGES,
+                    client.search: SEARCHES,
+                    client.summary: SEARCHES,
+                }
+                for figures, (call, requests) in zip(found.values(), calls.items(), strict=True):
                     figures.setdefault(name, []).append(client.measure(call, requests))
         memory = {}
         for name, client in clients.items():

@@ -10,7 +10,7 @@ import pytest
 from api.world import CountingStore, World
 from halley.predictions.filters import PredictionFilter
 from halley.predictions.fingerprints import fingerprint
-from halley.predictions.search import FoundPredictions, SearchPart
+from halley.predictions.search import FoundPredictions, RunTimes, SearchPart
 from halley.predictions.status import Fact, Source
 
 pytestmark = pytest.mark.anyio
@@ -185,6 +185,25 @@ async def test_a_summary_counts_the_queue_and_the_newest(world: World) -> None:
     free = (await world.get("/v1/predictions/summary?model=acme/free")).json()
     assert (free["waiting"], free["running"], free["newest"], free["run_seconds"]) == (1, 0, 1, None)
     assert (await world.get("/v1/predictions/summary?model=free")).status == 422
+
+
+async def test_a_summary_is_read_again_after_a_change_only(world: World) -> None:
+    made = await world.create()
+    asked: list[str | None] = []
+    read = world.store.newest_runs
+
+    async def noted(account_id: str, model: str | None, limit: int, **more: Any) -> list[RunTimes]:
+        asked.append(model)
+        return await read(account_id, model, limit, **more)
+
+    world.store.newest_runs = noted  # type: ignore[method-assign]
+    for _ in range(3):
+        await world.get("/v1/predictions/summary")
+    assert asked == [None]
+    await world.get("/v1/predictions/summary?model=acme/*")
+    await world.run(made["id"])
+    assert (await world.get("/v1/predictions/summary")).json()["statuses"]["succeeded"] == 1
+    assert asked == [None, "acme/*", None]
 
 
 async def test_errors_come_in_groups(world: World) -> None:

@@ -16,6 +16,7 @@ from halley.predictions.status import Source, Status
 
 MOST_RUNS: Final = 1000
 MOST_FAILURES: Final = 2000
+_MOST_KEPT: Final = 64
 
 
 class Keeper(Protocol):
@@ -23,6 +24,14 @@ class Keeper(Protocol):
 
     def kept(self, row: Prediction) -> Prediction:
         """The row without its data, once that has expired."""
+        ...
+
+
+class OverviewStore(SearchStore, Protocol):
+    """Also says whether anything has changed."""
+
+    async def newest_offset(self) -> int:
+        """The offset of the newest event of all; see PredictionStore."""
         ...
 
 
@@ -34,26 +43,33 @@ class TimeSpread(msgspec.Struct, frozen=True, kw_only=True):
     p95: float
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue now, and the newest predictions: how many, by status, and how long they waited and ran.
+class Newest(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest predictions: how many, by status, and how long they waited and ran.
 
     `wait` is from create to start, `run` from start to end of those that succeeded; None without any.
     """
 
-    load: Load
-    newest: int
+    count: int
     statuses: Mapping[Status, int]
     wait: TimeSpread | None
     run: TimeSpread | None
 
 
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue now, and the newest predictions."""
+
+    load: Load
+    newest: Newest
+
+
 class Overview:
     """Questions about the predictions of an account. Each looks at a limited number of rows."""
 
-    def __init__(self, *, store: SearchStore, keeper: Keeper, clock: Clock) -> None:
+    def __init__(self, *, store: OverviewStore, keeper: Keeper, clock: Clock) -> None:
         self._store = store
         self._keeper = keeper
         self._clock = clock
+        self._kept: dict[tuple[str, str | None], tuple[int, Newest]] = {}
 
     async def search(
         self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
@@ -72,15 +88,25 @@ class Overview:
 
     async def summary(self, account_id: str, model: str | None) -> Summary:
         """The queue, and the MOST_RUNS newest predictions; with `model`, a name or a pattern, of these models."""
-        load = await self._store.load(account_id, model)
+        return Summary(load=await self._store.load(account_id, model), newest=await self._newest_of(account_id, model))
+
+    async def _newest_of(self, account_id: str, model: str | None) -> Newest:
+        """Read again only after something has changed: many pages that are open ask for it at the same time."""
+        offset = await self._store.newest_offset()
+        kept = self._kept.get((account_id, model))
+        if kept is not None and kept[0] == offset:
+            return kept[1]
         runs = await self._store.newest_runs(account_id, model, MOST_RUNS)
-        return Summary(
-            load=load,
-            newest=len(runs),
+        newest = Newest(
+            count=len(runs),
             statuses={status: sum(run.status is status for run in runs) for status in Status},
             wait=_times(_waits(runs)),
             run=_times(_lengths(runs)),
         )
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[account_id, model] = offset, newest
+        return newest
 
     async def errors(self, account_id: str, wanted: PredictionFilter, since: datetime) -> ErrorReport:
         """The groups of the MOST_FAILURES newest failed predictions that fit, created at `since` or later."""

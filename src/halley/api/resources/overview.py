@@ -26,17 +26,17 @@ async def summary(call: Call, parts: ApiContext) -> Response:
     wanted = read_filter({"model": call.query().get("model", "")})
     found = await parts.overview.summary(call.account_id, wanted.model)
     statuses: dict[str, int] = {}
-    for status, count in found.statuses.items():
+    for status, count in found.newest.statuses.items():
         shown = status if call.variant.expose_aborted else OFFICIAL[status]
         statuses[shown] = statuses.get(shown, 0) + count
     body = SummaryBody(
         waiting=found.load.waiting,
         running=found.load.running,
         is_more=found.load.is_more,
-        newest=found.newest,
+        newest=found.newest.count,
         statuses=statuses,
-        wait_seconds=_times(found.wait),
-        run_seconds=_times(found.run),
+        wait_seconds=_times(found.newest.wait),
+        run_seconds=_times(found.newest.run),
     )
     return json_response(encode(body))
 
