@@ -172,8 +172,9 @@ class Run {
   }
 }
 
-export function follow(within = document) {
-  for (const region of within.querySelectorAll("[data-follow]")) if (![...runs].some((run) => run.region === region)) new Run(region);
+export function follow() {
+  for (const run of runs) if (run.isHere) run.open(); // one whose region was replaced ends
+  for (const region of document.querySelectorAll("[data-follow]")) if (![...runs].some((run) => run.region === region)) new Run(region);
 }
 follow();
 document.addEventListener("visibilitychange", () => { for (const run of runs) if (document.hidden) run.close(); else run.open(); });
