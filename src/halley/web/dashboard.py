@@ -21,7 +21,7 @@ from halley.web.cookies import note_of, session_of, set_note, theme_of
 from halley.web.forms_posted import read_form
 from halley.web.guard import TOKEN_FIELD, TOKEN_HEADER, Guard
 from halley.web.navigation import navigation
-from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown, Upload
+from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown, UploadAction
 from halley.web.templating import Templates
 from halley.web.visit import ApiRefused, Redirect, Visit
 
@@ -75,7 +75,7 @@ class Dashboard:
     def _routes_of(self, row: Row) -> Iterable[Route]:
         if isinstance(row, Action):
             yield _route(row.name, "POST", row.pattern, self._action(row))
-        elif isinstance(row, Upload):
+        elif isinstance(row, UploadAction):
             yield _route(row.name, "POST", row.pattern, self._upload(row))
         elif isinstance(row, OpenPage):
             yield _route(row.name, row.method, row.pattern, self._open(row))
@@ -116,7 +116,7 @@ class Dashboard:
 
         return handle
 
-    def _upload(self, row: Upload) -> Handler:
+    def _upload(self, row: UploadAction) -> Handler:
         async def handle(call: Call, _: object) -> Response:
             wants_json = _accepts_json(call)
 

@@ -31,7 +31,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     limit_bytes: int = 256 * 1024  # of the posted form
 
 
-class Upload(msgspec.Struct, frozen=True, kw_only=True):
+class UploadAction(msgspec.Struct, frozen=True, kw_only=True):
     """A form with one large file, whose body is passed on to the API as it arrives (`Visit.pass_on`).
 
     So its token cannot be in the body: it is in the query of the form's address, or in the header.
@@ -66,4 +66,4 @@ class OpenPage(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "GET"
 
 
-Row = Page | Action | Upload | LiveStream | OpenPage
+Row = Page | Action | UploadAction | LiveStream | OpenPage

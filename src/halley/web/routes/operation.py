@@ -4,7 +4,7 @@ from typing import Final
 
 from halley.keys.records import Scope
 from halley.web.pages import files, keys, me, model_routes, replicas, settings, upstreams, webhooks
-from halley.web.rows import Action, Page, Row, Upload
+from halley.web.rows import Action, Page, Row, UploadAction
 
 _REPLICA: Final = "/ui/replicas/{model_owner}/{model_name}"
 _UNKNOWN: Final = "/ui/upstreams/unknown/{prediction_id}"
@@ -31,7 +31,7 @@ _WEBHOOKS: Final[tuple[Row, ...]] = (
 )
 _FILES: Final[tuple[Row, ...]] = (
     Page(name="ui.files", pattern="/ui/files", show=files.show, nav="Files"),
-    Upload(name="ui.files.upload", pattern="/ui/files", act=files.upload),
+    UploadAction(name="ui.files.upload", pattern="/ui/files", act=files.upload),
     Page(name="ui.files.delete", pattern="/ui/files/{file_id}/delete", show=files.ask_delete, needs=Scope.WRITE),
     Action(name="ui.files.delete.post", pattern="/ui/files/{file_id}/delete", act=files.delete),
 )
