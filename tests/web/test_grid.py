@@ -31,6 +31,9 @@ async def test_one_run_is_made_for_each_combination(world: World, browser: Brows
     assert "1 of 2 ended" in shown
     assert "&lt;b&gt;five&lt;/b&gt;" in shown
     assert shown.index("a lake") < shown.index("five")
+    by_itself = (await browser.get(f"/ui/grid/{tag[1]}.json")).json()
+    assert (by_itself["x"], by_itself["y"]) == ("input.prompt", "")
+    assert f'href="/ui/grid/{tag[1]}"' in (await browser.get(f"/ui/predictions/{made[0]['id']}")).body.decode()
     other = await Browser(world).signed_in(world.other_token)
     assert (await other.get(reply.headers["location"])).status == 404
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.web.views.grid import GridAxis, GridInvalid, plan, read_input, read_values, table
+from halley.web.views.grid import GridAxis, GridInvalid, plan, read_input, read_values, table, varied
 from halley.web.views.run import ShownRun
 
 
@@ -82,3 +82,14 @@ def test_runs_are_arranged_by_their_values() -> None:
     assert (by_model.columns, [row.label for row in by_model.rows]) == (("",), ["a/b", "c/d"])
     assert table([], "model", "input.seed").rows == ()
     assert table([run(1)], "input.seed", "").rows[0].label == "(not given)"
+
+
+def test_axes_are_what_differs() -> None:
+    assert varied([run(1, seed=1, keep=0, prompt="x"), run(2, seed=2, keep=0, prompt="y")]) == (
+        "input.seed",
+        "input.prompt",
+    )
+    assert varied([run(1, seed=1), run(2, seed=2)]) == ("input.seed", "")
+    assert varied([run(1, seed=1), run(2, "c/d")]) == ("input.seed", "model")
+    assert varied([run(1), run(2, "c/d")]) == ("", "model")
+    assert varied([run(1), run(2)]) == varied([]) == ("", "")

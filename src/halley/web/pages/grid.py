@@ -10,7 +10,17 @@ from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.prediction import EXPOSED
-from halley.web.views.grid import MOST_RUNS, GridAxis, GridInvalid, GridPlan, plan, read_input, read_values, table
+from halley.web.views.grid import (
+    MOST_RUNS,
+    GridAxis,
+    GridInvalid,
+    GridPlan,
+    plan,
+    read_input,
+    read_values,
+    table,
+    varied,
+)
 from halley.web.views.media import files_in
 from halley.web.views.model_inputs import ModelInput, inputs_of
 from halley.web.views.outputs import shown_output
@@ -54,7 +64,7 @@ async def post(visit: Visit, form: PostedForm) -> View | Redirect:
 
 
 async def show_table(visit: Visit) -> View:
-    """The runs with the tag in the path, arranged by `x` (down) and `y` (across)."""
+    """The runs with the tag in the path, arranged by `x` (down) and `y` (across), or by what differs."""
     tag = visit.params[0]
     if not _TAG.fullmatch(tag):
         raise NotFound("There is no such grid")
@@ -62,6 +72,8 @@ async def show_table(visit: Visit) -> View:
     if not runs:
         raise NotFound("There is no such grid, or it has no predictions any more")
     x, y = visit.query.get("x", ""), visit.query.get("y", "")
+    if not (x or y):
+        x, y = varied(runs)
     data = {"tag": tag, "x": x, "y": y, "predictions": runs}
     return View(
         "grid.html",

@@ -130,6 +130,17 @@ class GridTable(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[GridRow, ...]
 
 
+def varied(runs: Sequence[ShownRun]) -> tuple[str, str]:
+    """The axes on which runs differ, down and across; "" for none. Models are across."""
+    members = [value if isinstance(value := light(run.input), dict) else {} for run in runs]
+    names = dict.fromkeys(name for one in members for name in one)
+    differing = [f"input.{name}" for name in names if len({msgspec.json.encode(one.get(name)) for one in members}) > 1]
+    if len({run.model for run in runs}) > 1:
+        differing = [*differing[:1], MODEL_AXIS] if differing else ["", MODEL_AXIS]
+    down, across = [*differing, "", ""][:2]
+    return down, across
+
+
 def table(runs: Sequence[ShownRun], down: str, across: str) -> GridTable:
     """Arrange runs, the oldest first, by the values that they have on two axes."""
     places = [(_on(run, down), _on(run, across), run) for run in runs]
