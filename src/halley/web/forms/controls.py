@@ -290,6 +290,8 @@ def limits_of(field: Field) -> str:
     if field.kind in {"integer", "number"}:
         step = f"multiples of {_number(field.step)}" if field.step else ""
         return ", ".join(part for part in (_range(_number(field.minimum), _number(field.maximum)), step) if part)
+    if field.kind == "datetime":
+        return "UTC"
     if field.kind not in {"string", "text", "array", "secret"}:
         return ""
     unit = "items" if field.kind == "array" else "characters"

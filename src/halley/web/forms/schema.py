@@ -21,6 +21,7 @@ FIELDS: Final = 400  # after which nested values are written as JSON; a schema t
 _LONG: Final = re.compile(
     r"prompt|text|message|description|instruction|lyrics|content|caption|script|query|code|input$"
 )
+_PLAIN: Final = re.compile(r"[a-z][a-z0-9_]*[a-z0-9]|[a-z]", re.ASCII)
 _LONG_CHARACTERS: Final = 200
 _FORMATS: Final[Mapping[str, Kind]] = {
     "uri": "file",
@@ -189,8 +190,8 @@ def _label(rule: Any, whole: dict[str, Any], name: str) -> str:
 
 
 def _words(name: str) -> str:
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:] if text else name
+    """The name as Cog titles it; a name that is no identifier in small letters stays as it is."""
+    return name.replace("_", " ").capitalize() if _PLAIN.fullmatch(name) else name
 
 
 def kind_label(field: Field) -> str:
