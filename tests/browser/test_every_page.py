@@ -101,3 +101,37 @@ def test_a_picture_that_is_dropped_on_a_form_gives_back_its_input(tab: Tab, furn
     assert tab.evaluate("() => document.querySelector('[name=\"input.seed\"]').value") == "1"
     tab.shows("text=The input of the picture.")
     assert not tab.problems()
+
+
+def test_playground_by_keyboard_alone(tab: Tab) -> None:
+    """Each kind of control is reached by Tab and used; the run is started, and its output reached."""
+    tab.resize(1280, 900)
+    tab.goto("/ui/models/demo/paint")
+    reach(tab, '[name="input.prompt"]')
+    tab.press("Control+a")
+    tab.type("a cabin in the snow")
+    reach(tab, '[name="input.seed"]')
+    tab.type("7")
+    reach(tab, "form details > summary")
+    tab.press("Enter")
+    reach(tab, 'form details[open] select[name^="input."]')
+    before = tab.evaluate("() => document.activeElement.value")
+    tab.press("ArrowDown")
+    assert tab.evaluate("() => document.activeElement.value") != before
+    reach(tab, "form[data-play] button.primary")
+    tab.press("Enter")
+    tab.until("() => [...document.querySelectorAll('[data-output] img')].some((one) => one.naturalWidth)")
+    reach(tab, "[data-output] a")
+    reach(tab, "#code > summary")
+    tab.press("Enter")
+    tab.until("() => document.querySelector('#code').open")
+    assert tab.problems() == []
+
+
+def reach(tab: Tab, selector: str) -> None:
+    """Press Tab until the focus is there."""
+    for _ in range(80):
+        if tab.evaluate("(where) => document.activeElement.matches(where)", selector):
+            return
+        tab.press("Tab")
+    raise AssertionError(f"Tab does not lead to {selector}")
