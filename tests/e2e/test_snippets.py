@@ -1,7 +1,6 @@
 """The code that the playground shows, run as it is: each client, each way, the demo models, a real server."""
 
 import functools
-import json
 import os
 import subprocess
 import sys
@@ -150,11 +149,8 @@ def words_in(text: str) -> str:
     return "".join(one for one in plain if one.isalpha())
 
 
-@pytest.mark.parametrize("client", ["python", "javascript", "curl", "halley"])
+@pytest.mark.parametrize("client", ["python", "halley"])
 def test_files_come_after_polling_too(client: Client, halley: Halley, tmp_path: Path) -> None:
-    printed = run(halley, client, code_for(client, "poll", asked(halley, "paint")), tmp_path / "poll")
-    if client == "curl":
-        assert json.loads(printed)["status"] == "succeeded"
-        return
+    run(halley, client, code_for(client, "poll", asked(halley, "paint")), tmp_path / "poll")
     pictures = [path for path in (tmp_path / "poll").rglob("*.webp") if path.is_file()]
     assert [path.read_bytes()[:4] for path in pictures] == [b"RIFF"] * 2

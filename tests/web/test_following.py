@@ -137,3 +137,10 @@ async def test_a_long_text_is_shown_in_part(world: World, browser: Browser) -> N
     assert "This is the beginning" in page
     form = (await browser.get(f"/ui/models/acme/echo?prediction={one}")).body.decode()
     assert len(form) < 260_000
+
+
+async def test_a_text_that_looks_like_a_link_to_a_file_stays_a_text(world: World, browser: Browser) -> None:
+    one = await ended(world, "acme/echo", "http://localhost:1986/d/x/y.png")
+    page = (await browser.get(f"/ui/predictions/{one}/output")).body.decode()
+    assert "&#34;http://localhost:1986/d/x/y.png&#34;" in page
+    assert "<img" not in page

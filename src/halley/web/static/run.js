@@ -6,6 +6,7 @@ const LOG = 16000;
 const FILES = 60;
 const TRIES = 40; // about ten minutes
 const KINDS = [[/\.(png|jpe?g|webp|gif|avif|bmp)$/i, "img"], [/\.(mp3|wav|og[ga]|flac|m4a|opus)$/i, "audio"], [/\.(mp4|webm|mov|m4v)$/i, "video"]];
+const LINK = /^https?:\/\/[^/\s]+(\/[^/\s]+)*\/d\/[^/\s]+\/[^/\s]+$/; // of a file here: no "//", which would begin another host
 const runs = new Set();
 
 export const el = (name, of = {}, ...inside) => { const made = Object.assign(document.createElement(name), of); made.append(...inside); return made; };
@@ -78,7 +79,7 @@ class Run {
     if (!isItem) { this.part("output").replaceChildren(); this.text = null; this.size = 0; }
     for (const one of !isItem && Array.isArray(value) ? value : [value]) {
       if (typeof one !== "string") this.write(`${JSON.stringify(one, null, 2)}\n`);
-      else if (!passed && /^https?:\S*\/d\/\S+$/.test(one)) this.file(new URL(one).pathname);
+      else if (!passed && one.length < 2000 && LINK.test(one)) this.file(one.replace(/^https?:\/\/[^/]+/, ""));
       else this.write(one);
     }
   }

@@ -53,7 +53,8 @@ def file_of_link(text: str) -> MediaFile | None:
         return None
     before, mark, rest = path.partition("/d/")
     capability, slash, name = rest.partition("/")
-    if not (mark and slash and capability and name) or "/" in name or ".." in before:
+    # a path with // at its beginning would be a link to another host
+    if not (mark and slash and capability and name) or "/" in name or ".." in before or "//" in before:
         return None
     plain = unquote(name)
     ending = plain.rpartition(".")[2].lower()

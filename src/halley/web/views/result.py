@@ -13,7 +13,7 @@ from halley.web.views.files import ListedFile
 from halley.web.views.outputs import ShownOutput, shown_output
 from halley.web.views.run import ShownRun
 from halley.web.views.tables import Table, table_of
-from halley.web.views.texts import light, plain_log
+from halley.web.views.texts import light, plain_log, pretty
 
 FILES: Final = 60  # shown with the output
 _LOG_LINES: Final = 40
@@ -70,7 +70,7 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
         run=run,
         files=files,
         has_more_files=has_more_files,
-        output=ShownOutput() if files and _is_list_of_links(bytes(run.output)) else shown_output(run.output),
+        output=_shown(run, has_files=bool(files)),
         table=table_of(light(run.output)),
         log=_tail(text, is_whole=len(text) == len(run.logs)),
         percent=None if run.has_ended else percent_in(text),
@@ -79,6 +79,15 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
         ran=in_words(seconds_between(run.started_at, run.completed_at)),
         metrics=tuple((name, _metric(value)) for name, value in list(run.metrics.items())[:_METRICS]),
     )
+
+
+def _shown(run: ShownRun, *, has_files: bool) -> ShownOutput:
+    if has_files and _is_list_of_links(bytes(run.output)):
+        return ShownOutput()
+    found = shown_output(run.output)
+    if found == ShownOutput() and not has_files and run.has_output:
+        return ShownOutput(json=pretty(run.output))  # it only looks like a link to a file of ours
+    return found
 
 
 def _is_list_of_links(output: bytes) -> bool:
