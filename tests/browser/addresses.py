@@ -10,9 +10,9 @@ from furnished import GRID, HOSTILE, Furnished
 
 from halley.web.pages.prediction import TABS
 from halley.web.routes import ROWS
-from halley.web.rows import Page
+from halley.web.rows import PageRow
 
-PATTERNS: Final = tuple(row.pattern for row in ROWS if isinstance(row, Page))
+PATTERNS: Final = tuple(row.pattern for row in ROWS if isinstance(row, PageRow))
 MOST: Final = 2  # addresses of one pattern that are examined; the first ones are those that are chosen below
 _CRAWLED: Final = 1000  # pages that are read to find addresses
 

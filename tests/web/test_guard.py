@@ -12,7 +12,7 @@ import pytest
 from api.world import Reply, World
 from halley.api.http.asgi import Call, Response
 from halley.api.http.routing import Route, Router
-from halley.api.internal import Answer, InternalApi
+from halley.api.internal import ApiAnswer, InternalApi
 from halley.keys.records import Scope
 from web.browser import Browser
 
@@ -42,7 +42,7 @@ class Asked:
     api: InternalApi
     requests: list[tuple[str, str, int]] = field(default_factory=list)
 
-    async def ask(self, call: Call, identity: Any, method: str, path: str, **more: Any) -> Answer:
+    async def ask(self, call: Call, identity: Any, method: str, path: str, **more: Any) -> ApiAnswer:
         answer = await self.api.ask(call, identity, method, path, **more)
         self.requests.append((method, path, answer.status))
         return answer

@@ -21,13 +21,13 @@ from halley.api.presentation.wire.upstreams import (
 from halley.keys.records import Scope
 from halley.settings import LimitSettings
 from halley.web.routes.operation import ROWS
-from halley.web.rows import Page
+from halley.web.rows import PageRow
 from web.browser import Browser
 
 pytestmark = pytest.mark.anyio
 NOW = "2026-03-12T11:27:18.258000Z"
 ODD = "<script>alert(1)</script>\u202e"
-ADMIN_PAGES = sorted(row.pattern for row in ROWS if isinstance(row, Page) and row.needs is Scope.ADMIN)
+ADMIN_PAGES = sorted(row.pattern for row in ROWS if isinstance(row, PageRow) and row.needs is Scope.ADMIN)
 
 
 def replica(model: str, **members: object) -> ReplicaBody:
@@ -159,7 +159,7 @@ async def uploaded(world: World) -> str:
     return str(made.json()["id"])
 
 
-@pytest.mark.parametrize("pattern", sorted(row.pattern for row in ROWS if isinstance(row, Page)))
+@pytest.mark.parametrize("pattern", sorted(row.pattern for row in ROWS if isinstance(row, PageRow)))
 async def test_each_page_is_shown_and_has_its_data(world: World, pattern: str) -> None:
     made = await world.create("acme/free")
     furnish(world, made["id"])
@@ -188,7 +188,7 @@ async def test_a_plain_key_is_refused_in_the_words_of_the_api(world: World, brow
 async def test_the_navigation_has_only_what_the_key_may_see(world: World, browser: Browser) -> None:
     plain = (await browser.get("/ui/me")).body
     whole = (await (await admin(world)).get("/ui/me")).body
-    links = {row.pattern: row.needs for row in ROWS if isinstance(row, Page) and row.nav}
+    links = {row.pattern: row.needs for row in ROWS if isinstance(row, PageRow) and row.nav}
     assert len(links) > 5
     for pattern, needs in links.items():
         link = f'href="{pattern}"'.encode()

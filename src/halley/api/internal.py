@@ -33,7 +33,7 @@ EVENTS: Final = (b"accept", b"text/event-stream")
 _OF_CONNECTION: Final = frozenset({GONE_KEY, HOLD_KEY, STREAM_KEY})
 
 
-class Answer:
+class ApiAnswer:
     """What the API answers. A stream has `chunks`, which the caller must read or close; others have a `body`."""
 
     __slots__ = ("body", "chunks", "headers", "status")
@@ -68,7 +68,7 @@ class InternalApi:
         self._api = api
         self.now: Final = parts.clock.now
         self.changes: Final = AccountChanges(hub=parts.hub, predictions=parts.predictions, clock=parts.clock)
-        self._glances: Final = Glances[Answer](parts.clock, lambda: self.changes.noted)
+        self._glances: Final = Glances[ApiAnswer](parts.clock, lambda: self.changes.noted)
 
     async def ask(
         self,
@@ -80,7 +80,7 @@ class InternalApi:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         headers: Sequence[Header] = (),
-    ) -> Answer:
+    ) -> ApiAnswer:
         """The API's answer to this identity. `call` is the request for which it is asked.
 
         `path` is one of the API's, such as `/v1/models`; a `body` that is not bytes is sent as JSON, and that of `call`
@@ -95,17 +95,17 @@ class InternalApi:
             self._glances.forget()  # its reader looks for what it changed
         chunks = answer.chunks if answer.file is None else answer.file.chunks()
         if chunks is None or _is_stream(answer.headers):
-            return Answer(answer.status, answer.headers, answer.body, chunks)
+            return ApiAnswer(answer.status, answer.headers, answer.body, chunks)
         try:
             whole = b"".join([piece async for piece in chunks])
         finally:
             if answer.file is not None:
                 answer.file.close()
-        return Answer(answer.status, answer.headers, whole)
+        return ApiAnswer(answer.status, answer.headers, whole)
 
     async def glance(
         self, call: Call, identity: Identity, path: str, *, query: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> ApiAnswer:
         """As `ask` for a read, but pages of the same account may get one answer as long as nothing changes."""
         scopes = tuple(sorted(identity.key.scopes))
         key = (identity.account.id, scopes, call.variant.number, path, tuple(sorted((query or {}).items())))

@@ -9,7 +9,7 @@ To add a page:
    `{% block title %}`, `{% block main %}`. Links are `url("/ui/...")`, scripts `asset("play.js")`,
    user text has `dir="auto"`. The twin of `/ui/x/{name}` is `/ui/x/{name}.json`, that of `/ui/x` is `/ui/x.json`: both
    exist without further work.
-3. Add a row `Page(name=..., pattern="/ui/...", show=..., nav="Text")` to `routes/<subject>.py`, and its table to
+3. Add a row `PageRow(name=..., pattern="/ui/...", show=..., nav="Text")` to `routes/<subject>.py`, and its table to
    `routes/__init__.py`. `needs=Scope.ADMIN` hides its navigation link from others.
 
 To add an action: a handler `async def act(visit: Visit, form: PostedForm) -> Redirect` that asks the API with

@@ -21,7 +21,7 @@ from halley.web.cookies import note_of, session_of, set_note, theme_of
 from halley.web.forms_posted import read_form
 from halley.web.guard import TOKEN_FIELD, TOKEN_HEADER, Guard
 from halley.web.navigation import navigation
-from halley.web.rows import Action, LiveStream, OpenPage, Page, Row, Shown, UploadAction
+from halley.web.rows import Action, LiveStream, OpenPage, PageRow, Row, Shown, UploadAction
 from halley.web.templating import Templates
 from halley.web.visit import ApiRefused, Redirect, Visit
 
@@ -57,7 +57,7 @@ class Dashboard:
         self.guard: Final = Guard(settings)
         self.assets: Final = Assets()
         self._templates = Templates()
-        self._pages: list[Page] = []
+        self._pages: list[PageRow] = []
         self.routes: tuple[Route, ...] = ()
 
     def connect(self, api: InternalApi, bodies: BodyBudget) -> None:
@@ -87,7 +87,7 @@ class Dashboard:
             if not row.pattern.endswith("}"):
                 yield _route(f"{row.name}.json", "GET", f"{row.pattern}{_TWIN}", self._page(row, is_twin=True))
 
-    def _page(self, row: Page, *, is_twin: bool = False) -> Handler:
+    def _page(self, row: PageRow, *, is_twin: bool = False) -> Handler:
         async def handle(call: Call, _: object) -> Response:
             params, wants_json = (call.params, True) if is_twin else _without_suffix(row.pattern, call.params)
 

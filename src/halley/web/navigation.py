@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from halley.keys.records import Scope
-from halley.web.rows import Page
+from halley.web.rows import PageRow
 from halley.web.visit import Visit
 
 
@@ -18,7 +18,7 @@ class NavItem(msgspec.Struct, frozen=True, kw_only=True):
     begins_group: bool
 
 
-def navigation(pages: Iterable[Page], visit: Visit) -> tuple[NavItem, ...]:
+def navigation(pages: Iterable[PageRow], visit: Visit) -> tuple[NavItem, ...]:
     """The links: in two groups, each in the order of the tables."""
     path = visit.call.scope["path"].removeprefix(visit.call.variant.prefix)
     shown = sorted((page for page in pages if page.nav and visit.may(page.needs)), key=_group)
@@ -34,7 +34,7 @@ def navigation(pages: Iterable[Page], visit: Visit) -> tuple[NavItem, ...]:
     )
 
 
-def _group(page: Page) -> bool:
+def _group(page: PageRow) -> bool:
     """Pages of one's own work come first, then those of the server."""
     return page.needs is Scope.ADMIN
 

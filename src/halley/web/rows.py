@@ -12,7 +12,7 @@ from halley.web.visit import Redirect, View, Visit
 Shown = View | Redirect | Response
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class PageRow(msgspec.Struct, frozen=True, kw_only=True):
     """A page that needs a signed-in reader. It has a twin: the same path with `.json` gives its data."""
 
     name: str
@@ -66,4 +66,4 @@ class OpenPage(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "GET"
 
 
-Row = Page | Action | UploadAction | LiveStream | OpenPage
+Row = PageRow | Action | UploadAction | LiveStream | OpenPage

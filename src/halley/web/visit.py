@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from halley.api.http.asgi import Call, Header, Response
-from halley.api.internal import Answer, InternalApi
+from halley.api.internal import ApiAnswer, InternalApi
 from halley.keys.records import Scope
 from halley.keys.service import Identity
 
@@ -14,7 +14,7 @@ from halley.keys.service import Identity
 class ApiRefused(Exception):
     """The API refused what a page asked; the page shows its words."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ApiAnswer) -> None:
         super().__init__(f"the API answered {answer.status}")
         self.answer: Final = answer
 
@@ -96,11 +96,11 @@ class Visit:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         headers: Sequence[Header] = (),
-    ) -> Answer:
+    ) -> ApiAnswer:
         """What the API answers to the reader, problems included. `path` begins with /v1."""
         return await self._api.ask(self.call, self.identity, method, path, query=query, body=body, headers=headers)
 
-    async def glance(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    async def glance(self, path: str, query: Mapping[str, str] | None = None) -> ApiAnswer:
         """As `ask` for a read that many open pages repeat: they may share the answer until something changes."""
         return await self._api.glance(self.call, self.identity, path, query=query)
 
@@ -116,7 +116,7 @@ class Visit:
         """As `get`, for a request that changes something."""
         return checked(await self.ask(method, path, body=body, headers=headers)).json()
 
-    async def pass_on(self, path: str) -> Answer:
+    async def pass_on(self, path: str) -> ApiAnswer:
         """What the API answers to this request's own body."""
         return await self._api.ask(self.call, self.identity, "POST", path, body=self.call)
 
@@ -131,7 +131,7 @@ class Visit:
         return f"{self.call.variant.prefix}{path}" + (f"?{urlencode(kept, doseq=True)}" if kept else "")
 
 
-def checked(answer: Answer) -> Answer:
+def checked(answer: ApiAnswer) -> ApiAnswer:
     """The answer itself, if the API did what was asked.
 
     Raises:

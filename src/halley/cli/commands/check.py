@@ -42,7 +42,6 @@ def check(
     """
     import asyncio
 
-    from halley.cli.inputs import input_properties
     from halley.cli.starting import settings_from
 
     screen = Screen(json_only=as_json)
@@ -61,6 +60,18 @@ def check(
             }
         )
         return
+    _print_schema(screen, found, document)
+    screen.out(f"ENVIRONMENT  {environment.words()}")
+    for package in environment.packages:
+        screen.out(f"  {package}")
+    screen.out(f"ISOLATION  {way.words()}")
+    for warning in found.warnings:
+        screen.note(f"warning: {warning}")
+
+
+def _print_schema(screen: Screen, found: Inspected, document: dict[str, Any]) -> None:
+    from halley.cli.inputs import input_properties
+
     schemas = document["components"]["schemas"]
     required = set(schemas.get("Input", {}).get("required", []))
     screen.out(f"{found.ref}{'  async' if found.is_async else ''}  at once: {found.max_concurrency or 1}")
@@ -79,12 +90,6 @@ def check(
     if form:
         screen.out(f"FORM  {describe_form(form)}")
     screen.out(f"OUTPUT  {describe(schemas.get('Output', {}))}")
-    screen.out(f"ENVIRONMENT  {environment.words()}")
-    for package in environment.packages:
-        screen.out(f"  {package}")
-    screen.out(f"ISOLATION  {way.words()}")
-    for warning in found.warnings:
-        screen.note(f"warning: {warning}")
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

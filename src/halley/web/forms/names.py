@@ -36,31 +36,31 @@ def split_name(name: str) -> tuple[str, list[str]]:
     return prefix, [unquote(part) for part in parts]
 
 
-class Node:
+class PostedNode:
     """What was posted for one place, by prefix, and for the places below it."""
 
     __slots__ = ("below", "texts")
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
-        self.below: dict[str, Node] = {}
+        self.below: dict[str, PostedNode] = {}
 
-    def at(self, path: Sequence[str]) -> "Node":
+    def at(self, path: Sequence[str]) -> "PostedNode":
         """The node of a place; it is made if it is not there."""
         node = self
         for part in path:
-            node = node.below.setdefault(part, Node())
+            node = node.below.setdefault(part, PostedNode())
         return node
 
-    def numbered(self) -> "list[Node]":
+    def numbered(self) -> "list[PostedNode]":
         """The nodes with numbers as names, in the order of the numbers."""
         found = [part for part in self.below if _is_number(part)]
         return [self.below[part] for part in sorted(found, key=int)]
 
 
-def read_pairs(pairs: Iterable[tuple[str, str]]) -> Node:
+def read_pairs(pairs: Iterable[tuple[str, str]]) -> PostedNode:
     """The posted values as a tree. Of values with the same name the last one counts. Other names are ignored."""
-    top = Node()
+    top = PostedNode()
     for name, text in pairs:
         prefix, path = split_name(name)
         if prefix in _PREFIXES and len(path) <= _DEPTH:
@@ -68,7 +68,7 @@ def read_pairs(pairs: Iterable[tuple[str, str]]) -> Node:
     return top
 
 
-def act(top: Node, name: str, value: str) -> bool:
+def act(top: PostedNode, name: str, value: str) -> bool:
     """Do what a button says: `add.PATH`, `remove.PATH.0`, or `choose.PATH` with a member's number.
 
     False if it is another name.

@@ -23,25 +23,25 @@ from halley.web.forms.drafts import (
     is_blank,
 )
 from halley.web.forms.fields import Field
-from halley.web.forms.names import Node
+from halley.web.forms.names import PostedNode
 from halley.web.forms.texts import is_empty, value_of_text
 
 NOT_JSON: Final = "This is not valid JSON"
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class InputFault(msgspec.Struct, frozen=True, kw_only=True):
     """Something in the form that cannot be sent. `path` are names and numbers, as in the input."""
 
     path: tuple[str, ...]
     text: str
 
 
-def draft_of_post(fields: Sequence[Field], top: Node) -> dict[str, Draft]:
+def draft_of_post(fields: Sequence[Field], top: PostedNode) -> dict[str, Draft]:
     """The draft of each input."""
     return {field.name: _read(field, top.below.get(field.name)) for field in fields}
 
 
-def input_of(fields: Sequence[Field], drafts: dict[str, Draft]) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+def input_of(fields: Sequence[Field], drafts: dict[str, Draft]) -> tuple[dict[str, Any], tuple[InputFault, ...]]:
     """The input that the drafts mean, and what cannot be sent. Optional inputs without a value are left out."""
     writer = _Writer()
     return writer.members(fields, drafts, ()), tuple(writer.faults)
@@ -59,7 +59,7 @@ def read_json(text: str) -> Any:
         raise ValueError(f"{NOT_JSON}: {error}.") from error
 
 
-def _read(field: Field, node: Node | None) -> Draft:
+def _read(field: Field, node: PostedNode | None) -> Draft:
     if node is None:
         return BLANK
     as_json = _lines(node.texts.get(names.JSON, ""))
@@ -76,7 +76,7 @@ def _read(field: Field, node: Node | None) -> Draft:
     return found
 
 
-def _read_own(field: Field, node: Node) -> Draft:
+def _read_own(field: Field, node: PostedNode) -> Draft:
     match field.kind:
         case "array" if field.item is not None:
             return Items([_read(field.item, below) for below in node.numbered()])
@@ -93,7 +93,7 @@ def _read_own(field: Field, node: Node) -> Draft:
             return BLANK if is_empty(field, text) else Typed(text)
 
 
-def _read_union(field: Field, node: Node) -> Draft:
+def _read_union(field: Field, node: PostedNode) -> Draft:
     text = node.texts.get(names.CHOICE, "0")
     index = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
     index = min(index, len(field.members) - 1)
@@ -109,7 +109,7 @@ class _Writer:
     """Writes drafts as values, and collects faults."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[InputFault] = []
 
     def members(self, fields: Sequence[Field], drafts: dict[str, Draft], path: tuple[str, ...]) -> dict[str, Any]:
         found = {f.name: self.value(f, drafts.get(f.name, BLANK), (*path, f.name)) for f in fields}
@@ -172,9 +172,9 @@ class _Writer:
             if value is UNSET and item.kind in {"string", "text", "secret"}:
                 value = ""
             if value is UNSET:
-                self.faults.append(Fault(path=(*path, key), text="A value is missing"))
+                self.faults.append(InputFault(path=(*path, key), text="A value is missing"))
             elif key in found:
-                self.faults.append(Fault(path=(*path, key), text=f"The name {key} is there twice"))
+                self.faults.append(InputFault(path=(*path, key), text=f"The name {key} is there twice"))
             else:
                 found[key] = value
         return found
@@ -183,5 +183,5 @@ class _Writer:
         try:
             return read_json(text)
         except ValueError as error:
-            self.faults.append(Fault(path=path, text=str(error)))
+            self.faults.append(InputFault(path=path, text=str(error)))
             return UNSET

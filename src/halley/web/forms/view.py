@@ -9,7 +9,7 @@ from halley.web.forms import names
 from halley.web.forms.controls import Builder, Control, where
 from halley.web.forms.drafts import BLANK, Draft, as_json, is_blank, members_of
 from halley.web.forms.fields import Form
-from halley.web.forms.posted import NOT_JSON, Fault, draft_of_post, input_of, read_json
+from halley.web.forms.posted import NOT_JSON, InputFault, draft_of_post, input_of, read_json
 
 VIEW: Final = "view"  # "json": the input is written as JSON
 WHOLE: Final = "input"  # the input as JSON, in that view
@@ -17,7 +17,7 @@ EXTRA: Final = "extra"  # members of the input that the schema does not name
 _REDACTED: Final = "[REDACTED]"  # what the API shows instead of a secret
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class FormState(msgspec.Struct, frozen=True, kw_only=True):
     """What a form contains."""
 
     drafts: dict[str, Draft] = {}
@@ -35,7 +35,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     is_group: bool = False
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
+class FieldProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the error summary. `anchor` is the id of its control; empty: it concerns the whole form."""
 
     text: str
@@ -47,20 +47,20 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     """A form as the template shows it."""
 
     sections: tuple[Section, ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[FieldProblem, ...] = ()
     extra: str = ""
     has_extra: bool = False
     text: str = ""
     is_json: bool = False
 
 
-def state_of_input(form: Form, value: Mapping[str, Any], *, is_json: bool = False) -> State:
+def state_of_input(form: Form, value: Mapping[str, Any], *, is_json: bool = False) -> FormState:
     """The form filled in with an input. Secrets that the API hides stay empty."""
     secret = {field.name for field in form.fields if value.get(field.name) == _REDACTED}
     given = {name: member for name, member in value.items() if name not in secret}
     known = {field.name for field in form.fields}
     others = {name: member for name, member in given.items() if name not in known}
-    return State(
+    return FormState(
         drafts=members_of(form.fields, given).members,
         extra=as_json(others).text if others else "",
         text=as_json(given).text,
@@ -68,14 +68,14 @@ def state_of_input(form: Form, value: Mapping[str, Any], *, is_json: bool = Fals
     )
 
 
-def state_of_post(form: Form, pairs: Iterable[tuple[str, str]]) -> State:
+def state_of_post(form: Form, pairs: Iterable[tuple[str, str]]) -> FormState:
     """What was posted, after the pressed button did its work (`names.act`)."""
     listed = list(pairs)
     given = dict(listed)
     top = names.read_pairs(listed)
     for name, value in listed:
         names.act(top, name, value)
-    return State(
+    return FormState(
         drafts=draft_of_post(form.fields, top),
         extra=_lines(given.get(EXTRA, "")),
         text=_lines(given.get(WHOLE, "{}")),
@@ -88,7 +88,7 @@ def is_edit(pairs: Iterable[tuple[str, str]]) -> bool:
     return any(names.split_name(name)[0] in {names.ADD, names.REMOVE, names.CHOOSE} for name, _ in pairs)
 
 
-def input_from(form: Form, state: State) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+def input_from(form: Form, state: FormState) -> tuple[dict[str, Any], tuple[InputFault, ...]]:
     """The input that a form means, and what cannot be sent."""
     if state.is_json:
         return _object(state.text or "{}", ())
@@ -99,7 +99,7 @@ def input_from(form: Form, state: State) -> tuple[dict[str, Any], tuple[Fault, .
     return others | value, (*faults, *more)
 
 
-def switched(form: Form, state: State) -> tuple[State, tuple[Fault, ...]]:
+def switched(form: Form, state: FormState) -> tuple[FormState, tuple[InputFault, ...]]:
     """The same input in the other view; unchanged, with the faults, if it cannot be read."""
     value, faults = input_from(form, state)
     if faults:
@@ -107,21 +107,21 @@ def switched(form: Form, state: State) -> tuple[State, tuple[Fault, ...]]:
     return state_of_input(form, value, is_json=not state.is_json), ()
 
 
-def view_of(form: Form, state: State, faults: Sequence[Fault | tuple[str, str]] = ()) -> FormView:
+def view_of(form: Form, state: FormState, faults: Sequence[InputFault | tuple[str, str]] = ()) -> FormView:
     """The form for the template. A fault is ours, or the API's: its `field`, and what is wrong."""
     if state.is_json:
         found = [_spoken(fault) for fault in faults]
-        problems = tuple(Problem(text=text, label=spot, anchor="input-json") for spot, text in found)
+        problems = tuple(FieldProblem(text=text, label=spot, anchor="input-json") for spot, text in found)
         return FormView(sections=(), text=state.text, is_json=True, problems=problems)
     plain = Builder({})
     for field in form.fields:
         plain.control(field, state.drafts.get(field.name, BLANK), (field.name,), (field.name,))
     errors: dict[str, list[str]] = {}
-    general: list[Problem] = []
+    general: list[FieldProblem] = []
     for spot, text in map(_spoken, faults):
         nearest = _nearest(spot, plain.places)
         if nearest is None:
-            general.append(Problem(text=text, label=spot, anchor=EXTRA if spot == where((EXTRA,)) else ""))
+            general.append(FieldProblem(text=text, label=spot, anchor=EXTRA if spot == where((EXTRA,)) else ""))
         else:
             errors.setdefault(nearest, []).append(text)
     builder = Builder(errors)
@@ -138,18 +138,18 @@ def view_of(form: Form, state: State, faults: Sequence[Fault | tuple[str, str]] 
     )
 
 
-def _object(text: str, path: tuple[str, ...]) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+def _object(text: str, path: tuple[str, ...]) -> tuple[dict[str, Any], tuple[InputFault, ...]]:
     try:
         value = read_json(text)
     except ValueError as error:
-        return {}, (Fault(path=path, text=str(error)),)
+        return {}, (InputFault(path=path, text=str(error)),)
     if isinstance(value, dict):
         return value, ()
-    return {}, (Fault(path=path, text=f"{NOT_JSON} object: it must begin with {{ and end with }}."),)
+    return {}, (InputFault(path=path, text=f"{NOT_JSON} object: it must begin with {{ and end with }}."),)
 
 
-def _spoken(fault: Fault | tuple[str, str]) -> tuple[str, str]:
-    return (where(fault.path), fault.text) if isinstance(fault, Fault) else fault
+def _spoken(fault: InputFault | tuple[str, str]) -> tuple[str, str]:
+    return (where(fault.path), fault.text) if isinstance(fault, InputFault) else fault
 
 
 def _nearest(spot: str, places: set[str]) -> str | None:
@@ -159,12 +159,12 @@ def _nearest(spot: str, places: set[str]) -> str | None:
     return spot if spot in places else None
 
 
-def _problems(controls: Iterable[Control]) -> list[Problem]:
+def _problems(controls: Iterable[Control]) -> list[FieldProblem]:
     found = [one for control in controls for one in control.all()]
-    return [Problem(text=text, anchor=one.id, label=one.label) for one in found for text in one.errors]
+    return [FieldProblem(text=text, anchor=one.id, label=one.label) for one in found for text in one.errors]
 
 
-def _sections(form: Form, controls: dict[str, Control], state: State) -> tuple[Section, ...]:
+def _sections(form: Form, controls: dict[str, Control], state: FormState) -> tuple[Section, ...]:
     """What is asked for first, then the author's groups, then the rest, folded."""
     busy = {
         name

@@ -12,8 +12,8 @@ import msgspec
 
 from halley.strict_json import is_heavy
 from halley.web.forms.fields import Field, Form
-from halley.web.forms.posted import Fault, read_json
-from halley.web.forms.view import State, input_from, is_edit, state_of_input, state_of_post, switched, view_of
+from halley.web.forms.posted import InputFault, read_json
+from halley.web.forms.view import FormState, input_from, is_edit, state_of_input, state_of_post, switched, view_of
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.earlier_files import earlier_files
 from halley.web.pages.following import LoadedResult, load_result
@@ -27,7 +27,7 @@ TEMPLATE: Final = "model_playground.html"
 FORM_BYTES: Final = 64 * 2**20  # with its files
 _LINK_CHARACTERS: Final = 6000  # of an input in a link; browsers and proxies cut longer ones
 _MISSING: Final = " is required"
-Faults = Sequence[Fault | tuple[str, str]]
+Faults = Sequence[InputFault | tuple[str, str]]
 
 
 async def show(visit: Visit) -> View:
@@ -95,7 +95,7 @@ async def _opened(visit: Visit, version_id: str) -> OpenedModel:
         return await open_model(visit)
 
 
-async def _run(visit: Visit, opened: OpenedModel, state: State, value: dict[str, Any]) -> View | Redirect:
+async def _run(visit: Visit, opened: OpenedModel, state: FormState, value: dict[str, Any]) -> View | Redirect:
     version = "" if opened.version is None else opened.version["id"]
     answer = await visit.ask("POST", "/v1/predictions", body={"version": version or opened.name, "input": value})
     said = answer.json()
@@ -130,7 +130,7 @@ def _link(opened: OpenedModel, **members: str | None) -> str:
 async def _page(
     visit: Visit,
     opened: OpenedModel,
-    state: State,
+    state: FormState,
     faults: Faults = (),
     *,
     loaded: LoadedResult | None = None,
@@ -171,9 +171,9 @@ def _given(form: Form, query: dict[str, str], loaded: LoadedResult | None) -> tu
         try:
             value = read_json(text)
         except ValueError as error:
-            return {}, (Fault(path=(), text=str(error)),)
+            return {}, (InputFault(path=(), text=str(error)),)
         if not isinstance(value, dict):
-            return {}, (Fault(path=(), text="The input in the address of this page is not a JSON object."),)
+            return {}, (InputFault(path=(), text="The input in the address of this page is not a JSON object."),)
         return value, ()
     if example.isascii() and example.isdecimal() and 0 < int(example[:4]) <= len(form.examples):
         return form.examples[int(example[:4]) - 1].input, ()
@@ -181,7 +181,7 @@ def _given(form: Form, query: dict[str, str], loaded: LoadedResult | None) -> tu
         return {}, ()
     given = bytes(loaded.result.run.input)
     if is_heavy(given):
-        return {}, (Fault(path=(), text="The input of this prediction is too large for the form."),)
+        return {}, (InputFault(path=(), text="The input of this prediction is too large for the form."),)
     value = read_json(given.decode())
     return (value if isinstance(value, dict) else {}), ()
 

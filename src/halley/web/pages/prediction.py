@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.api.http.asgi import Header, Response
-from halley.api.internal import Answer
+from halley.api.internal import ApiAnswer
 from halley.api.presentation.paging import read_whole_number
 from halley.errors import NotFound
 from halley.ids import is_id
@@ -144,22 +144,22 @@ def path_of(visit: Visit) -> str:
 # the tabs
 
 
-async def _output(visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _output(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     files = await _asked_files(visit, run, after=0, limit=_FILES)
     result = result_of(run, files["results"], has_more_files=files["following"] is not None)
     return Tab(data={}, more={"result": result})
 
 
-async def _input(_visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _input(_visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     return Tab(data={}, more={"input": shown_input(run.input)})
 
 
-async def _logs(visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _logs(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     number = read_whole_number(visit.query, "part", 0) or None
     return Tab(data={}, more={"log": part_of(plain_log(run.logs), number)})
 
 
-async def _timeline(visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _timeline(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     query = {"after": str(read_whole_number(visit.query, "after", 0)), "limit": str(_ROWS)}
     page = read_event_page(checked(await visit.ask("GET", f"{path_of(visit)}/events", query=query)).body)
     shown = steps(run.created_at, page.results)
@@ -167,7 +167,7 @@ async def _timeline(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     return Tab(data={"events": page.results, "next_after": following}, more={"steps": shown, "following": following})
 
 
-async def _webhooks(visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _webhooks(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     query = {"prediction": run.id, "limit": str(_ROWS)}
     if cursor := visit.query.get("cursor"):
         query["cursor"] = cursor
@@ -175,12 +175,12 @@ async def _webhooks(visit: Visit, run: ShownRun, _: Answer) -> Tab:
     return Tab(data={"deliveries": page.results}, more={"deliveries_page": page})
 
 
-async def _assets(visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _assets(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     page = await _asked_files(visit, run, after=read_whole_number(visit.query, "after", 0), limit=_ROWS)
     return Tab(data={"files": page["results"]}, more={"files": page})
 
 
-async def _request(visit: Visit, run: ShownRun, _: Answer) -> Tab:
+async def _request(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     return Tab(data={}, more={"again": request_again(run), "curl": _curl(visit, run)})
 
 
@@ -194,7 +194,7 @@ def _curl(visit: Visit, run: ShownRun) -> str:
     return code_for("curl", "wait", shortened(asked)[0])
 
 
-async def _json(_visit: Visit, _run: ShownRun, answer: Answer) -> Tab:
+async def _json(_visit: Visit, _run: ShownRun, answer: ApiAnswer) -> Tab:
     return Tab(data={}, more={"json": pretty(answer.body)})
 
 
@@ -207,7 +207,7 @@ async def _asked_files(visit: Visit, run: ShownRun, *, after: int, limit: int) -
     return {"results": page.results, "after": after, "following": following}
 
 
-_LOADERS: Final[Mapping[str, Callable[[Visit, ShownRun, Answer], Awaitable[Tab]]]] = {
+_LOADERS: Final[Mapping[str, Callable[[Visit, ShownRun, ApiAnswer], Awaitable[Tab]]]] = {
     "output": _output,
     "input": _input,
     "logs": _logs,

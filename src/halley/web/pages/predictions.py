@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from halley.api.http.asgi import Header, Response
-from halley.api.internal import Answer
+from halley.api.internal import ApiAnswer
 from halley.web.cookies import set_value, value_of
 from halley.web.forms_posted import PostedForm
 from halley.web.views import saved_views
@@ -129,7 +129,7 @@ def _clean(query: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in query.items() if value}
 
 
-def _faults(answer: Answer, query: dict[str, str]) -> dict[str, str]:
+def _faults(answer: ApiAnswer, query: dict[str, str]) -> dict[str, str]:
     """What is wrong with the filter, by member."""
     if answer.status != _REFUSED:
         return {}

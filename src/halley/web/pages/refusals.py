@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from halley.api.internal import Answer
+from halley.api.internal import ApiAnswer
 from halley.web.visit import checked
 
 _TRIED_AGAIN: Final = (400, 409, 413, 422, 429, 503)
 
 
-def refusal_words(answer: Answer) -> str:
+def refusal_words(answer: ApiAnswer) -> str:
     """Why the API refused what was typed; "" if it did not.
 
     Raises:

@@ -3,12 +3,12 @@
 from typing import Final
 
 from halley.web.pages import errors, predictions
-from halley.web.rows import Action, Download, Page, Row
+from halley.web.rows import Action, Download, PageRow, Row
 
 ROWS: Final[tuple[Row, ...]] = (
-    Page(name="ui.predictions", pattern="/ui/predictions", show=predictions.show, nav="Predictions"),
+    PageRow(name="ui.predictions", pattern="/ui/predictions", show=predictions.show, nav="Predictions"),
     Download(name="ui.predictions.csv", pattern="/ui/predictions.csv", open=predictions.save_as_csv),
     Action(name="ui.views.save", pattern="/ui/predictions/views", act=predictions.save_view),
     Action(name="ui.views.delete", pattern="/ui/predictions/views/delete", act=predictions.delete_view),
-    Page(name="ui.errors", pattern="/ui/errors", show=errors.show, nav="Errors"),
+    PageRow(name="ui.errors", pattern="/ui/errors", show=errors.show, nav="Errors"),
 )

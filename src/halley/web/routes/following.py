@@ -3,10 +3,10 @@
 from typing import Final
 
 from halley.web.pages import following, using
-from halley.web.rows import Page, Row
+from halley.web.rows import PageRow, Row
 
 ROWS: Final[tuple[Row, ...]] = (
-    Page(name="ui.prediction.events", pattern="/ui/predictions/{prediction_id}/events", show=following.events),
-    Page(name="ui.prediction.output", pattern="/ui/predictions/{prediction_id}/output", show=following.output),
-    Page(name="ui.use", pattern="/ui/use", show=using.show),
+    PageRow(name="ui.prediction.events", pattern="/ui/predictions/{prediction_id}/events", show=following.events),
+    PageRow(name="ui.prediction.output", pattern="/ui/predictions/{prediction_id}/output", show=following.output),
+    PageRow(name="ui.use", pattern="/ui/use", show=using.show),
 )

@@ -3,17 +3,17 @@
 from typing import Final
 
 from halley.web.pages import model_tabs, models, playground
-from halley.web.rows import Action, Page, Row
+from halley.web.rows import Action, PageRow, Row
 
 _MODEL: Final = "/ui/models/{owner}/{name}"
 ROWS: Final[tuple[Row, ...]] = (
-    Page(name="ui.models", pattern="/ui/models", show=models.show, nav="Models"),
-    Page(name="ui.model", pattern=_MODEL, show=playground.show),
+    PageRow(name="ui.models", pattern="/ui/models", show=models.show, nav="Models"),
+    PageRow(name="ui.model", pattern=_MODEL, show=playground.show),
     Action(name="ui.model.run", pattern=_MODEL, act=playground.act, limit_bytes=playground.FORM_BYTES),
     Action(name="ui.model.code", pattern=f"{_MODEL}/code", act=playground.code, limit_bytes=playground.FORM_BYTES),
-    Page(name="ui.model.api", pattern=f"{_MODEL}/api", show=model_tabs.api),
-    Page(name="ui.model.examples", pattern=f"{_MODEL}/examples", show=model_tabs.examples),
-    Page(name="ui.model.versions", pattern=f"{_MODEL}/versions", show=model_tabs.versions),
-    Page(name="ui.model.runs", pattern=f"{_MODEL}/runs", show=model_tabs.runs),
-    Page(name="ui.model.settings", pattern=f"{_MODEL}/settings", show=model_tabs.settings),
+    PageRow(name="ui.model.api", pattern=f"{_MODEL}/api", show=model_tabs.api),
+    PageRow(name="ui.model.examples", pattern=f"{_MODEL}/examples", show=model_tabs.examples),
+    PageRow(name="ui.model.versions", pattern=f"{_MODEL}/versions", show=model_tabs.versions),
+    PageRow(name="ui.model.runs", pattern=f"{_MODEL}/runs", show=model_tabs.runs),
+    PageRow(name="ui.model.settings", pattern=f"{_MODEL}/settings", show=model_tabs.settings),
 )
