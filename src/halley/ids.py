@@ -78,8 +78,8 @@ class TimeOrderedIds:
 
 
 def first_id_at(at: datetime) -> str:
-    """The smallest id of that millisecond: a bound for scans by age."""
-    return _encode(to_micros(at) // 1000) + "0" * (_LENGTH - _TIME)
+    """The smallest id of that millisecond: a bound for scans by age. Before 1970 it is the smallest of all."""
+    return _encode(max(0, to_micros(at) // 1000)) + "0" * (_LENGTH - _TIME)
 
 
 def made_at(text: str) -> datetime | None:

@@ -100,3 +100,15 @@ async def test_the_pages_of_another_account_are_absent(world: World, browser: Br
     assert (await other.post(f"{begun.headers['location']}/stop")).status == 404
     assert b"No bulk action yet" in (await other.get("/ui/bulk")).body
     assert (await other.get(f"/ui/bulk/new?action=cancel&prediction={ids[0]}")).status == 422
+
+
+@pytest.mark.parametrize("limit", ["²", "9" * 5000, "-1", "x"])
+async def test_a_limit_that_is_no_number_is_no_error_of_ours(world: World, browser: Browser, limit: str) -> None:
+    await made(world, 1)
+    asked = await browser.post("/ui/bulk", {"action": "cancel", "model": "acme/*", "limit": limit})
+    assert asked.status == 303
+
+
+async def test_too_many_chosen_predictions_are_refused(browser: Browser) -> None:
+    asked = await browser.get("/ui/bulk/new?action=cancel" + "&prediction=x" * 1200, accept="text/html")
+    assert asked.status == 400

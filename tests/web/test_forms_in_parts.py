@@ -40,3 +40,9 @@ async def test_a_form_over_its_limit_is_refused(world: World, browser: Browser) 
 async def test_half_a_form_is_refused(browser: Browser) -> None:
     refused = await post(browser, in_parts(b"data")[:-20])
     assert refused.status == 400
+
+
+async def test_a_form_of_very_many_parts_is_refused(browser: Browser) -> None:
+    part = b'--bb\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
+    assert (await post(browser, part * 9_000 + b"--bb--\r\n")).status == 303
+    assert (await post(browser, part * 11_000 + b"--bb--\r\n")).status == 413

@@ -62,3 +62,24 @@ async def test_who_has_changed_something_sees_it(world: World, browser: Browser)
     await world.dashboard.api.ask(call_of(world), identity, "POST", "/v1/predictions", body=body)
     assert len((await browser.get("/ui.json")).json()["latest"]) == 1
     await live.stop()
+
+
+async def test_nothing_is_shared_over_a_time_without_streams(world: World, browser: Browser) -> None:
+    live = await listening(browser)
+    assert len((await browser.get("/ui.json")).json()["latest"]) == 0
+    await live.stop()
+    await made_by(world)
+    live = await listening(browser)
+    assert len((await browser.get("/ui.json")).json()["latest"]) == 1
+    await live.stop()
+
+
+async def test_old_answers_are_not_kept(world: World, browser: Browser) -> None:
+    live = await listening(browser)
+    glances = world.dashboard.api._glances
+    for number in range(3):
+        await browser.get(f"/ui/predictions?tag=t{number}")
+        world.clock.advance(LIFE_SECONDS + 0.1)
+    await browser.get("/ui/predictions?tag=last")
+    assert len(glances) == 2  # the list, and the models
+    await live.stop()

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from api.world import World
+from halley.web.cookies import set_note
 from web.browser import Browser
 
 pytestmark = pytest.mark.anyio
@@ -138,3 +139,19 @@ async def test_forms_are_not_held_longer_than_their_request(world: World, browse
     too_large = await browser.post("/ui/sign-in", {"key": "x" * 10_000}, token=None)
     assert too_large.status == 413
     assert world.api.parts.bodies.held_bytes == 0
+
+
+async def test_a_link_with_more_slashes_stays_on_this_server(world: World) -> None:
+    stranger = Browser(world)
+    followed = await stranger.get("//ui/models", sec_fetch_site="cross-site", accept="text/html")
+    assert b'href="/ui/models"' in followed.body
+    assert b'"//ui' not in followed.body
+    there = (await stranger.get("//ui/models", accept="text/html")).headers["location"]
+    assert there == "/ui/sign-in?next=%2Fui%2Fmodels"
+
+
+def test_a_note_fits_into_a_cookie() -> None:
+    for text in ("x" * 9000, "ä" * 9000, "日" * 9000, "😀" * 9000):
+        (name, value) = set_note(text, is_https=True)
+        assert name == b"set-cookie"
+        assert 200 < len(value) < 4000

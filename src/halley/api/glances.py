@@ -26,6 +26,9 @@ class Glances(Generic[T]):
         self._answers: dict[Hashable, tuple[float, asyncio.Future[T]]] = {}
         self._seen: int | None = None
 
+    def __len__(self) -> int:
+        return len(self._answers)
+
     def forget(self) -> None:
         """Something has changed that is not counted yet."""
         self._answers.clear()
@@ -38,11 +41,20 @@ class Glances(Generic[T]):
         changes = self._changes()
         if changes is None:
             return await ask()
+        now = self._clock.monotonic()
         if changes != self._seen or len(self._answers) >= _MOST:
             self._answers.clear()
             self._seen = changes
-        now = self._clock.monotonic()
+        self._drop_old(now)
         known = self._answers.get(key)
-        if known is None or now - known[0] > LIFE_SECONDS:
+        if known is None:
             known = self._answers[key] = (now, asyncio.ensure_future(ask()))
         return await asyncio.shield(known[1])
+
+    def _drop_old(self, now: float) -> None:
+        """Drop what is too old to be shared: an answer may have megabytes."""
+        while self._answers:
+            first = next(iter(self._answers))  # in the order in which they were asked for
+            if now - self._answers[first][0] <= LIFE_SECONDS:
+                break
+            del self._answers[first]

@@ -10,6 +10,7 @@ _NOTE: Final = "halley_note"
 _NOTE_SECONDS: Final = 60
 _MARK_SECONDS: Final = 365 * 86_400
 _LONGEST_NOTE: Final = 500
+_NOTE_BYTES: Final = 3000  # as it is kept: browsers keep no cookie of more than 4096
 
 
 def session_of(call: Call, *, is_https: bool) -> str | None:
@@ -31,6 +32,8 @@ def note_of(call: Call) -> str:
 def set_note(text: str, *, is_https: bool) -> Header:
     """Let the next page show a sentence; "" removes it."""
     value = quote(text[:_LONGEST_NOTE], safe="")
+    if len(value) > _NOTE_BYTES:
+        value = quote(text[: _NOTE_BYTES // 12], safe="")  # no character takes more
     return _set(_NOTE, value, _NOTE_SECONDS if text else 0, is_https=is_https)
 
 

@@ -299,7 +299,7 @@ def _plain(headers: Headers) -> tuple[bytes, bytes]:
 
 def _asked(call: Call) -> str:
     raw = (call.scope.get("raw_path") or call.scope["path"].encode()).decode("latin-1")
-    path = raw.removeprefix(call.variant.prefix)
+    path = "/" + raw.removeprefix(call.variant.prefix).lstrip("/")  # with two slashes it would be another host
     query = call.scope.get("query_string", b"").decode("latin-1")
     return f"{path}?{query}" if query else path
 

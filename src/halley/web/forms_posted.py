@@ -102,10 +102,20 @@ async def _read_parts(
     if not boundary:
         raise BadRequest("The form has no boundary.")
 
+    count = 0
+
+    def count_one() -> None:
+        nonlocal count
+        count += 1
+        if count > _FIELDS:
+            raise TooLarge(f"The form has more than {_FIELDS} fields.")
+
     def on_field(field: Any) -> None:
+        count_one()
         form.add(_text(field.field_name), _text(field.value))
 
     def on_file(file: Any) -> None:
+        count_one()
         one = PostedFile(
             name=_text(file.file_name),
             content_type=file.content_type or "application/octet-stream",

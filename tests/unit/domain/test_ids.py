@@ -1,9 +1,9 @@
 """Ids: form, order, bounds."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from halley.ids import PooledText, TimeOrderedIds, first_id_at, is_id
+from halley.ids import FIRST_ID, PooledText, TimeOrderedIds, first_id_at, is_id
 from halley.testing.clock import T0, FakeClock
 
 
@@ -65,3 +65,8 @@ def test_the_random_part_uses_each_character_equally_often() -> None:
     text = PooledText(lambda length: bytes(range(256)) * (length // 256))(4096)
     assert {text.count(character) for character in set(text)} == {128}
     assert len(set(text)) == 32
+
+
+def test_a_time_before_ids_were_made_is_before_them_all() -> None:
+    for year in (1, 1900, 1969):
+        assert first_id_at(datetime(year, 1, 1, tzinfo=UTC)) == FIRST_ID

@@ -1,13 +1,15 @@
 """A page holds the same rows whether they are kept in memory or read."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from halley.predictions.filters import PredictionFilter
 from halley.predictions.ports import Page
+from halley.predictions.search import SearchPart
 from halley.predictions.status import Fact
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.stores.maker import Maker, running
@@ -57,3 +59,15 @@ async def test_what_is_kept_is_not_read(tmp_path: Path) -> None:
         row = await store.note_repeat(made.id, maker.clock.now() + timedelta(seconds=1), "retry_counter")
         (shown,) = (await store.page("anna", limit=10)).items
         assert shown is row
+
+
+async def test_times_at_the_ends_of_the_calendar_leave_nothing_out(tmp_path: Path) -> None:
+    maker = Maker()
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store.create(maker.new("anna"))
+        found = await store.page("anna", limit=10, created_after=first, created_before=last)
+        searched = await store.search(
+            "anna", PredictionFilter(created_after=first, created_before=last, model="*"), SearchPart(limit=10)
+        )
+    assert (len(found.items), len(searched.items)) == (1, 1)

@@ -45,7 +45,7 @@ def test_the_files_of_an_output_are_found_at_any_depth() -> None:
 def test_strange_links_are_no_files() -> None:
     for text in ("", "/d/a/b.png", "http://[", "http://x/../d/a/b.png", "http://x/d//b.png", "http://x/d/a/",
                  "http://x/d/a/b/c.png", "http://x//y.example/d/a/b.png", "javascript:/d/a/b.png",
-                 "http://x/d/a/" + "b" * 3000):  # fmt: skip
+                 "http://x/\\y.example/d/a/b.png", "http://x/d/a/" + "b" * 3000):  # fmt: skip
         assert file_of_link(text) is None, text
     svg = file_of_link("http://x/d/a/b.svg")
     assert svg is not None

@@ -106,6 +106,8 @@ class AccountChanges:
 
     def _enter(self, account_id: str) -> None:
         self._count += 1
+        if not self._streams:
+            self._noted += 1  # without streams no changes were noticed
         self._streams[account_id] = self._streams.get(account_id, 0) + 1
         self._hub.tell_changes(self.note)
 

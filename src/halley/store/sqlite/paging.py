@@ -4,7 +4,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
 
@@ -22,7 +22,13 @@ _SELECT_MANY: Final = (
     f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
 )
 # An id is made no earlier than its `created_at`, and later only if the clock had been set back.
-CLOCK_SLACK: Final = timedelta(hours=1)
+_CLOCK_SLACK: Final = timedelta(hours=1)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - _CLOCK_SLACK
+
+
+def id_bound(created_before: datetime) -> str:
+    """An id that those of all predictions from before that time are smaller than."""
+    return first_id_at(min(created_before, _LATEST) + _CLOCK_SLACK)
 
 
 Recent = Callable[[str], Prediction | None]
@@ -48,7 +54,7 @@ class PageFilter(msgspec.Struct, frozen=True):
             values += [first_id_at(self.created_after), to_micros(self.created_after)]
         if self.created_before is not None:
             condition += " AND id < ? AND created_at < ?"
-            values += [first_id_at(self.created_before + CLOCK_SLACK), to_micros(self.created_before)]
+            values += [id_bound(self.created_before), to_micros(self.created_before)]
         if self.source is not None:
             condition += " AND source = ?"
             values.append(self.source.value)

@@ -25,7 +25,7 @@ from halley.predictions.search import (
     SearchPart,
 )
 from halley.predictions.status import Source, Status
-from halley.store.sqlite.paging import CLOCK_SLACK, SIZE, Recent, fitting, records
+from halley.store.sqlite.paging import SIZE, Recent, fitting, id_bound, records
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.tags import read_tags
 
@@ -169,7 +169,7 @@ def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = Non
         tests.add("p.created_at >= ?", to_micros(wanted.created_after))
     if wanted.created_before is not None:
         bounds += f" AND {key} < ?"
-        values.append(first_id_at(wanted.created_before + CLOCK_SLACK))
+        values.append(id_bound(wanted.created_before))
         tests.add("p.created_at < ?", to_micros(wanted.created_before))
     tests.add_filter(wanted, source)
     return _Walk(table, key, bounds, tests.text, (account_id, *values), tuple(tests.values))

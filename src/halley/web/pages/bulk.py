@@ -1,11 +1,13 @@
 """Actions on many predictions: the list, one of them, and the question before one is made."""
 
+import re
 import secrets
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from halley.errors import BadRequest
 from halley.web.forms_posted import PostedForm
 from halley.web.views.bulk import MEMBERS, BulkLine, add_up, reasons_of, told
 from halley.web.visit import Redirect, View, Visit
@@ -13,6 +15,7 @@ from halley.web.visit import Redirect, View, Visit
 PATH: Final = "/ui/bulk"
 _API: Final = "/v1/bulk-actions"
 _MOST_PAIRS: Final = 1100
+_NUMBER: Final = re.compile(r"\d{1,15}", re.ASCII)
 _OUTCOMES: Final = (("", "All predictions"), ("failed", "Failed"), ("skipped", "Skipped"), ("done", "Done"))
 
 
@@ -43,7 +46,10 @@ async def show_one(visit: Visit) -> View:
 
 async def ask(visit: Visit) -> View:
     """The question: how many predictions it would be, and some of them. Nothing is changed by it."""
-    pairs = parse_qsl(visit.call.scope.get("query_string", b"").decode("latin-1"), max_num_fields=_MOST_PAIRS)
+    try:
+        pairs = parse_qsl(visit.call.scope.get("query_string", b"").decode("latin-1"), max_num_fields=_MOST_PAIRS)
+    except ValueError as error:
+        raise BadRequest("These are too many predictions. Choose fewer, or use a filter.") from error
     request = _request(pairs)
     preview = await visit.post(f"{_API}/preview", request)
     kind = preview["action"]
@@ -64,7 +70,7 @@ async def make(visit: Visit, form: PostedForm) -> Redirect:
     """Begin it, once for each question that was shown."""
     pairs = [(name, value) for name, values in form.fields.items() for value in values]
     request = _request(pairs)
-    if form.get("limit").isdigit():
+    if _NUMBER.fullmatch(form.get("limit")):
         request["limit"] = int(form.get("limit"))
     once = form.get("once")
     headers = ((b"idempotency-key", f"page-{once}".encode()),) if once.isalnum() and once.isascii() else ()

@@ -6,7 +6,7 @@ const LOG = 16000;
 const FILES = 60;
 const TRIES = 40; // about ten minutes
 const KINDS = [[/\.(png|jpe?g|webp|gif|avif|bmp)$/i, "img"], [/\.(mp3|wav|og[ga]|flac|m4a|opus)$/i, "audio"], [/\.(mp4|webm|mov|m4v)$/i, "video"]];
-const LINK = /^https?:\/\/[^/\s]+(\/[^/\s]+)*\/d\/[^/\s]+\/[^/\s]+$/; // of a file here: no "//", which would begin another host
+const LINK = /^https?:\/\/[^/\\\s]+(\/[^/\\\s]+)*\/d\/[^/\\\s]+\/[^/\\\s]+$/; // of a file here: no "//" or "/\", which would begin another host
 const runs = new Set();
 
 export const el = (name, of = {}, ...inside) => { const made = Object.assign(document.createElement(name), of); made.append(...inside); return made; };

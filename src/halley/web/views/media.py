@@ -53,8 +53,9 @@ def file_of_link(text: str) -> MediaFile | None:
         return None
     before, mark, rest = path.partition("/d/")
     capability, slash, name = rest.partition("/")
-    # a path with // at its beginning would be a link to another host
-    if not (mark and slash and capability and name) or "/" in name or ".." in before or "//" in before:
+    if not (mark and slash and capability and name) or "/" in name or ".." in before:
+        return None
+    if "//" in before or "\\" in path:  # at the beginning of a path it would be a link to another host
         return None
     plain = unquote(name)
     ending = plain.rpartition(".")[2].lower()
