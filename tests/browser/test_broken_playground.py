@@ -102,6 +102,17 @@ def test_two_tabs_and_a_slow_line_keep_to_themselves(chromium: Chromium, halley:
         assert tab.problems() + other.problems() == []
 
 
+def test_without_a_stream_the_page_polls(chromium: Chromium, halley: Halley) -> None:
+    with chromium.open(halley.url) as tab:
+        sign_in(tab, halley.key)
+        tab.goto('/ui/models/demo/sleep?input={"seconds":1}')
+        tab.debugger("Network.enable")
+        tab.debugger("Network.setBlockedURLs", urls=["*/events?*"])  # as by a proxy that lets no stream through
+        press_run(tab)
+        tab.until(BADGE, "succeeded")
+        tab.until_text("slept for 1 s", "[data-output]")
+
+
 def test_a_model_that_is_gone_is_said(chromium: Chromium, halley: Halley) -> None:
     with chromium.open(halley.url) as tab:
         sign_in(tab, halley.key)

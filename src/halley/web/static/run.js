@@ -79,7 +79,7 @@ class Run {
     if (!isItem) { this.part("output").replaceChildren(); this.text = null; this.size = 0; }
     for (const one of !isItem && Array.isArray(value) ? value : [value]) {
       if (typeof one !== "string") this.write(`${JSON.stringify(one, null, 2)}\n`);
-      else if (!passed && one.length < 2000 && LINK.test(one)) this.file(one.replace(/^https?:\/\/[^/]+/, ""));
+      else if (!passed && one.length < 2000 && LINK.test(one)) this.file(one.slice(one.indexOf("/", 8)));
       else this.write(one);
     }
   }
@@ -156,7 +156,9 @@ class Run {
     if (activeElement !== document.activeElement) { this.region.tabIndex = -1; this.region.focus({ preventScroll: true }); }
     tellTimes(this.region);
     this.after = 0;
-    return fresh.dataset.follow ? true : this.finish();
+    if (!fresh.dataset.follow) return this.finish();
+    this.failures = 3; // the server answers: ask it every two seconds, as long as it takes
+    return true;
   }
   stop(...said) {
     this.say(...said);
