@@ -22,6 +22,12 @@ def test_what_the_first_file_needs_is_not_loaded_before() -> None:
     assert _printed(f"import sys, halley.app; print([name for name in {late!r} if name in sys.modules])") == "[]"
 
 
+def test_no_other_http_client_is_loaded() -> None:
+    late = ["urllib.request", "http.client", "xml.sax", "jinja2"]
+    code = f"import sys, halley.app.serving; print([name for name in {late!r} if name in sys.modules])"
+    assert _printed(code) == "[]"
+
+
 def test_what_only_some_servers_need_is_not_loaded() -> None:
     late = ["halley.providers.replicate.provider", "httpcore2", "h11", "cryptography", "PIL", "pydantic", "typer"]
     assert _printed(f"import sys, halley.app; print([name for name in {late!r} if name in sys.modules])") == "[]"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlencode
 
@@ -183,6 +182,8 @@ def _unknown_member(name: str) -> InvalidField:
 
 
 def _similar(text: str, words: Collection[str]) -> str:
+    from difflib import get_close_matches  # only a faulty filter needs it
+
     close = get_close_matches(text, words, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
