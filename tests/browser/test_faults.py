@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium, Tab
+from cutting_proxy import CuttingProxy
 from process import Halley
 from signed_in import sign_in
 
@@ -114,6 +115,24 @@ def test_two_tabs(tab: Tab) -> None:
     tab.click(RUN)
     tab.until_text("signed out", SAID)
     assert tab.at(PROMPT, "inputValue") == TYPED
+
+
+def test_streams_cut_in_the_middle(chromium: Chromium, halley: Halley) -> None:
+    """The text is whole, and nothing is there twice, although each stream breaks in the middle of an event."""
+    with CuttingProxy(halley.port, lambda _, visit: 6 if visit < 3 else None) as proxy:
+        with chromium.open(proxy.url) as tab:
+            sign_in(tab, halley.key)
+            tab.goto("/ui/models/demo/text")
+            tab.evaluate(OPEN)
+            tab.fill(PROMPT, "The import statement")
+            tab.fill('[name="input.max_tokens"]', "60")
+            tab.fill('[name="input.delay"]', "0.05")
+            tab.click(RUN)
+            badge(tab, "succeeded")
+            run = tab.url.partition("prediction=")[2]
+            whole = "".join(halley.call("GET", f"/v1/predictions/{run}")[2]["output"])
+            tab.until("(text) => document.querySelector('#result-text').textContent.trim() === text", whole.strip())
+        assert proxy.cuts
 
 
 def test_slow_link(tab: Tab) -> None:
