@@ -1,6 +1,7 @@
 """Signing in, and the pages behind it."""
 
 import gzip
+from urllib.parse import quote
 
 import pytest
 
@@ -155,3 +156,13 @@ def test_a_note_fits_into_a_cookie() -> None:
         (name, value) = set_note(text, is_https=True)
         assert name == b"set-cookie"
         assert 200 < len(value) < 4000
+
+
+@pytest.mark.parametrize("there", ["http://[", "//[", "//evil.example", "/ui\\evil", "/uievil", "javascript:alert(1)"])
+async def test_a_sign_in_leads_to_pages_of_ours_only(world: World, there: str) -> None:
+    browser = Browser(world)
+    shown = await browser.get(f"/ui/sign-in?next={quote(there)}")
+    assert shown.status == 200
+    assert 'name="next" value="/ui"' in shown.body.decode()
+    done = await browser.post("/ui/sign-in", {"key": world.token, "next": there}, token=None)
+    assert done.headers["location"] == "/ui"

@@ -37,3 +37,11 @@ async def test_a_file_leads_to_the_inputs_that_take_it(world: World, browser: Br
 async def test_only_links_are_files(browser: Browser) -> None:
     for odd in ("", "javascript:alert(1)", "file:///etc/passwd", "http://x/" + "a" * 3000):
         assert (await browser.get(f"/ui/use?file={quote(odd)}")).status == 400
+
+
+async def test_an_output_that_is_no_link_does_not_harm_the_forms_of_others(world: World, browser: Browser) -> None:
+    await add(world, "acme/takes", json.loads(schema(INPUTS)))
+    made = await world.create()
+    await world.run(made["id"], ["http://[/d/a/b.png", "https://x.example/é ?a=/b"])
+    page = (await browser.get("/ui/models/acme/takes")).body.decode()
+    assert '<option value="http://[/d/a/b.png">b.png of acme/echo</option>' in page

@@ -1,7 +1,6 @@
 """Signing in with a key, and signing out."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from halley.api.http.asgi import Call, Response
 from halley.errors import NotAuthenticated
@@ -63,6 +62,5 @@ class SignInPages:
 
 def local_path(there: str) -> str:
     """A path of the dashboard, also if another was asked for: the reader must not be led to another site."""
-    parts = urlsplit(there)
-    is_ours = not parts.scheme and not parts.netloc and there.startswith("/ui") and "\\" not in there
+    is_ours = there == "/ui" or (there.startswith(("/ui/", "/ui?")) and "\\" not in there)
     return there if is_ours and there.isascii() and there.isprintable() else "/ui"

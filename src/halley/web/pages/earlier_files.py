@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from halley.web.forms.fields import Field, Form
 from halley.web.visit import Visit
@@ -38,4 +38,5 @@ def _links(output: Any) -> Iterator[str]:
 
 
 def _name(link: str) -> str:
-    return unquote(urlsplit(link).path.rpartition("/")[2]) or "file"
+    # a model may write what only looks like a link, and cannot be split as one
+    return unquote(link.partition("?")[0].rpartition("/")[2]) or "file"

@@ -110,12 +110,24 @@ document.addEventListener("input", (event) => { if (event.target.form === form()
 
 // files: dropped, pasted, chosen
 const spot = (event) => event.target.closest?.("[data-file]");
-function take(place, files) {
+function put(place, file) {
   const input = place.querySelector("input[type=file]");
   const one = new DataTransfer();
-  one.items.add(files[0]);
+  one.items.add(file);
   input.files = one.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
+}
+async function take(place, [file, ...others]) {
+  const add = place.closest("fieldset[data-widget=list]")?.querySelector("button.add")?.name;
+  put(place, file);
+  for (const other of add ? others : []) { // into items that are added
+    const list = () => form().elements.namedItem(add).closest("fieldset");
+    const before = list().querySelectorAll("[data-file]").length;
+    await send(form().elements.namedItem(add));
+    const places = list().querySelectorAll("[data-file]");
+    if (places.length === before) return;
+    put(places[places.length - 1], other);
+  }
 }
 function preview(within) {
   for (const place of within.querySelectorAll("[data-file]")) {
