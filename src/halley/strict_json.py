@@ -69,7 +69,7 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
     if size > limits.json_body_bytes:
         raise too_large(limits.json_body_bytes)
     has_escapes = b"\\" in body
-    text = _without_escapes(body) if has_escapes else body
+    text = without_escapes(body) if has_escapes else body
     # that many strings exceed the limit in any case; the search need not collect them
     if size > most_values and text.count(b'"') > 4 * most_values:
         raise _too_many(most_values)
@@ -114,7 +114,7 @@ def unfit(text: bytes) -> str | None:
     may_be_deep = text.count(b"{") + text.count(b"[") > DEPTH
     if not may_be_deep and _DIGITS.search(text) is None:
         return None
-    bare = _STRING.sub(b'"', _without_escapes(text))
+    bare = _STRING.sub(b'"', without_escapes(text))
     if may_be_deep and _nests_deeper(bare, DEPTH):
         return f"is nested more than {DEPTH} levels deep"
     if not _all_fit(bare):
@@ -133,7 +133,7 @@ def is_deeper(text: bytes, depth: int) -> bool:
     """Whether a JSON text nests lists and objects deeper than this."""
     if text.count(b"{") + text.count(b"[") <= depth:
         return False
-    return _nests_deeper(_STRING.sub(b'"', _without_escapes(text)), depth)
+    return _nests_deeper(_STRING.sub(b'"', without_escapes(text)), depth)
 
 
 def without_strings(text: bytes) -> bytes:
@@ -146,7 +146,8 @@ def without_strings(text: bytes) -> bytes:
     return b'"'.join(text.split(b'"')[::2])  # twice as fast, but all strings are copied
 
 
-def _without_escapes(text: bytes) -> bytes:
+def without_escapes(text: bytes) -> bytes:
+    """The text without escaped quotes and backslashes: then each quote begins or ends a string."""
     return text.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in text else text
 
 

@@ -248,3 +248,21 @@ async def test_two_hundred_inputs_and_a_schema_without_end(world: World, browser
     assert sent.status == 303
     assert await last_input(world) == {"node": deep, "in_150": "here"}
     assert len([name for name in form.labels if name.startswith("input.in_")]) == 200
+
+
+@pytest.mark.parametrize("button", ["switch", "run", "share"])
+@pytest.mark.parametrize("inside", ["[" * 900 + "]" * 900, "[" + "1," * 60_000 + "1]"])
+@pytest.mark.usefixtures("rich")
+async def test_an_input_too_large_for_a_page_is_refused_at_once(browser: Browser, button: str, inside: str) -> None:
+    text = f'{{"other": {inside}}}'
+    answer = await browser.upload(PAGE, "a", b"", part="no", fields={"view": "json", "input": text, button: "1"})
+    assert answer.status in (200, 422)
+    assert b"A form takes at most" in answer.body
+    assert inside.encode() in answer.body  # nothing typed is lost
+
+
+@pytest.mark.usefixtures("rich")
+async def test_a_large_file_inside_the_input_is_one_value(browser: Browser) -> None:
+    text = json.dumps({"prompt": "," * 200_000})
+    answer = await browser.upload(PAGE, "a", b"", part="no", fields={"view": "json", "input": text, "run": "1"})
+    assert answer.status == 303

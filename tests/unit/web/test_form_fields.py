@@ -125,3 +125,14 @@ def test_of_very_many_inputs_the_last_ones_are_written_as_json() -> None:
     state = state_of_input(form, value)
     assert '"in_508": 2' in state.extra
     assert input_from(form, state) == (value, ())
+
+
+def test_a_union_of_itself_alone_has_a_form() -> None:
+    own = {"$ref": "#/components/schemas/A"}
+    other = {"$ref": "#/components/schemas/B"}
+    for schemas in (
+        {"A": {"oneOf": [own]}},
+        {"A": {"anyOf": [other, {"type": "null"}]}, "B": {"anyOf": [own, {"type": "null"}]}},
+    ):
+        (field,) = form_of({"a": own}, schemas=schemas).fields
+        assert field.name == "a"

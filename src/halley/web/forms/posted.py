@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from halley.strict_json import DEPTH, is_deeper, without_escapes, without_strings
 from halley.web.forms import names
 from halley.web.forms.drafts import (
     BLANK,
@@ -27,6 +28,8 @@ from halley.web.forms.names import PostedNode
 from halley.web.forms.texts import is_empty, value_of_text
 
 NOT_JSON: Final = "This is not valid JSON"
+VALUES: Final = 50_000
+"""In one JSON text. A page takes a microsecond for each, and nothing else is served meanwhile."""
 
 
 class InputFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +54,18 @@ def read_json(text: str) -> Any:
     """The value of JSON text.
 
     Raises:
-        ValueError: it is not JSON; the message says where.
+        ValueError: it is not JSON, and the message says where; or a page cannot show so many values or levels.
     """
     try:
-        return msgspec.json.decode(text.encode())
+        data = text.encode()
+        value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"{NOT_JSON}: {error}.") from error
+    if is_deeper(data, DEPTH):
+        raise ValueError(f"A form takes at most {DEPTH} levels of lists and objects.")
+    if data.count(b",") > VALUES and without_strings(without_escapes(data)).count(b",") > VALUES:
+        raise ValueError(f"A form takes at most {VALUES:,} values. Send this input to the API.")
+    return value
 
 
 def _read(field: Field, node: PostedNode | None) -> Draft:

@@ -26,8 +26,10 @@ def text_in(rule: Schema, name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def without_null(rule: dict[str, Any], schemas: Schema) -> tuple[dict[str, Any], bool]:
-    """The rule for values that are not null, and whether null is allowed."""
+def without_null(rule: dict[str, Any], schemas: Schema, steps: int = _STEPS) -> tuple[dict[str, Any], bool]:
+    """The rule for values that are not null, and whether null is allowed. It goes through at most `steps` unions of one
+    part: such a one may refer to itself.
+    """
     nullable = rule.get("nullable") is True
     kinds = rule.get("type")
     if isinstance(kinds, list):
@@ -40,8 +42,9 @@ def without_null(rule: dict[str, Any], schemas: Schema) -> tuple[dict[str, Any],
             others = [part for part in parts if not _is_null(resolve(part, schemas))]
             nullable = nullable or len(others) < len(parts)
             rule = {**rule, word: others}
-            if len(others) == 1:
-                inner, below = without_null(resolve({**_without(rule, word), "allOf": [others[0]]}, schemas), schemas)
+            if len(others) == 1 and steps:
+                only = resolve({**_without(rule, word), "allOf": [others[0]]}, schemas)
+                inner, below = without_null(only, schemas, steps - 1)
                 return inner, nullable or below
     listed = rule.get("enum")
     if isinstance(listed, list) and None in listed and len(listed) > 1:
