@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.world import World, settled
+from halley.api.presentation.paging import Cursor
 from halley.bulk import executor
 from halley.bulk.steps import RERUN_PRIORITY
 from halley.errors import Overloaded, QueueFull
@@ -265,6 +266,23 @@ async def test_a_repeated_request_makes_one_action(world: World) -> None:
     assert [reply.headers.get("idempotency-replayed") for reply in replies] == [None, "true"]
     other = await world.post("/v1/bulk-actions", body | {"action": "cancel"}, headers=headers)
     assert other.status == 422
+
+
+async def test_a_key_is_for_one_set_of_named_predictions(world: World) -> None:
+    ids = await made(world, 2)
+    headers = {"idempotency-key": "named"}
+    replies = [
+        await world.post("/v1/bulk-actions", {"action": "cancel", "predictions": named}, headers=headers)
+        for named in (ids[:1], ids[:1], ids[1:])
+    ]
+    assert [reply.status for reply in replies] == [201, 201, 422]
+    assert replies[0].json()["id"] == replies[1].json()["id"]
+
+
+async def test_a_strange_cursor_is_a_fault_of_the_request(world: World) -> None:
+    action = await act(world, "cancel")
+    cursor = Cursor("older", "²").text()
+    assert (await world.get(f"/v1/bulk-actions/{action['id']}/items?cursor={cursor}")).status == 400
 
 
 async def test_a_preview_counts_and_does_nothing(world: World) -> None:

@@ -23,7 +23,7 @@ def test_what_the_first_file_needs_is_not_loaded_before() -> None:
 
 
 def test_no_other_http_client_is_loaded() -> None:
-    late = ["urllib.request", "http.client", "xml.sax", "jinja2"]
+    late = ["urllib.request", "http.client", "xml.sax", "jinja2", "importlib.resources"]
     code = f"import sys, halley.app.serving; print([name for name in {late!r} if name in sys.modules])"
     assert _printed(code) == "[]"
 

@@ -7,7 +7,6 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -43,6 +42,8 @@ class HtmlPages:
 
     @cached_property
     def _style(self) -> str:
+        from importlib.resources import files  # with the first page, as Jinja
+
         # inside the page: the dashboard, where it has a URL, may not be served under this host
         static = files("halley.web").joinpath("static")
         return "".join([static.joinpath(name).read_text("utf-8") for name in _STYLES])

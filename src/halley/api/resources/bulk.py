@@ -125,7 +125,7 @@ async def list_items(call: Call, parts: ApiContext) -> Response:
     """The predictions of an action, in the order in which they are taken."""
     query = call.query()
     cursor, limit = read_cursor(query), read_limit(query, _ITEMS)
-    if cursor is not None and (cursor.side != "older" or not cursor.mark.isdigit() or len(cursor.mark) > 15):
+    if cursor is not None and (cursor.side != "older" or not cursor.mark.isdecimal() or len(cursor.mark) > 15):
         raise BadRequest("The cursor is not valid: use the `next` URL of a list.")
     action_id = path_id(call.params[0], _WHAT)
     found = await parts.bulk.items(

@@ -26,7 +26,7 @@ class MemoryBulk(MemoryReruns):
         for entry in self.tables.bulk.values():
             known = entry.action
             if action.once is not None and (known.account_id, known.once) == (action.account_id, action.once):
-                same = same_request(action, known)
+                same = same_request(action, prediction_ids, known, [one.prediction_id for one in entry.items])
                 if isinstance(same, KeyReused):
                     raise same
                 return same

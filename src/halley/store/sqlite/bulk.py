@@ -29,6 +29,7 @@ _HOLD: Final = (
 _OPEN: Final = (
     "SELECT position, prediction_id FROM bulk_items WHERE action_id = ? AND outcome IS NULL ORDER BY position LIMIT ?"
 )
+_PREDICTIONS: Final = "SELECT prediction_id FROM bulk_items WHERE action_id = ? ORDER BY position"
 _BEGIN: Final = "UPDATE bulk_actions SET begun = ? WHERE id = ? AND begun < ?"
 _SETTLE: Final = (
     "UPDATE bulk_items SET outcome = ?, reason = ?, rerun_id = ? WHERE action_id = ? AND position = ?"
@@ -108,7 +109,9 @@ def _put(connection: sqlite3.Connection, action: BulkAction, prediction_ids: Seq
     if action.once is not None:
         row = connection.execute(bulk_rows.SELECT_ONCE, (action.account_id, action.once)).fetchone()
         if row is not None:
-            return same_request(action, bulk_rows.read_action(row))
+            known = bulk_rows.read_action(row)
+            known_ids = [one for (one,) in connection.execute(_PREDICTIONS, (known.id,))]
+            return same_request(action, prediction_ids, known, known_ids)
     (running,) = connection.execute(bulk_rows.COUNT_RUNNING, (action.account_id,)).fetchone()
     if running >= MOST_RUNNING:
         return Conflict(f"{MOST_RUNNING} bulk actions of this account are running. Wait for one, or stop one.")

@@ -87,6 +87,10 @@ class BulkContract(StoreSuite):
         for other in others:
             with pytest.raises(KeyReused):
                 await put(store, maker, once="k", **other)
+        named = await put(store, maker, once="n", filter=None)
+        assert await put(store, maker, once="n", filter=None) == named
+        with pytest.raises(KeyReused):
+            await put(store, maker, ("p0", "other"), once="n", filter=None)
         assert (await put(store, maker, account_id="bert", once="k")).id != made.id
         assert (await put(store, maker, once="l")).id != made.id
 
