@@ -20,6 +20,7 @@ from halley.api.presentation.wire.upstreams import (
 )
 from halley.keys.records import Scope
 from halley.settings import LimitSettings
+from halley.web.dashboard import Dashboard
 from halley.web.routes.operation import ROWS
 from halley.web.rows import PageRow
 from web.browser import Browser
@@ -471,3 +472,14 @@ async def test_an_upload_is_as_large_as_the_api_takes_it() -> None:
     assert file["size"] == 2**20
     refused = await browser.upload(address, "large.bin", bytes(2**20 + 1))
     assert (refused.status, "limits.upload_bytes" in refused.body.decode()) == (422, True)
+
+
+async def test_a_path_is_never_a_query_or_a_header(world: World) -> None:
+    browser = await admin(world)
+    _, key = await world.keys.issue("alice", "mine", frozenset({Scope.READ}))
+    form = {"hold": "1"}
+    odd = await browser.post(f"/ui/keys/{key.id}%3Fx%0D%0Aset-cookie:%20a=b", form)
+    assert odd.status == 404
+    assert (await browser.post(f"/ui/keys/{key.id}", form)).headers["location"] == f"/ui/keys/{key.id}"
+    ((_, there),) = Dashboard.redirect("/ui/a\r\nb: c ä?x=1%20#y").headers
+    assert there == b"/ui/a%0D%0Ab:%20c%20%C3%A4?x=1%20#y"

@@ -83,9 +83,9 @@ class InternalApi:
     ) -> ApiAnswer:
         """The API's answer to this identity. `call` is the request for which it is asked.
 
-        `path` is one of the API's, such as `/v1/models`; a `body` that is not bytes is sent as JSON, and that of `call`
-        itself is passed on as it arrives. A problem is an answer like any other. With the header `EVENTS`, a stream
-        ends when the reader of `call` leaves.
+        `path` is one of the API's, such as `/v1/models`, without a query: a question mark is part of a name. A `body`
+        that is not bytes is sent as JSON, and that of `call` itself is passed on as it arrives. A problem is an answer
+        like any other. With the header `EVENTS`, a stream ends when the reader of `call` leaves.
         """
         scope = _scope(call, identity, method, path, query, body, headers)
         if EVENTS in headers:
@@ -218,14 +218,13 @@ def _scope(
         sent += [(name, body.headers[name]) for name in _OF_A_BODY if name in body.headers]
     elif body is not None and not isinstance(body, bytes):
         sent.append(_JSON)
-    path, _, given_query = path.partition("?")
     outer = call.scope
     return {
         "type": "http",
         "method": method,
         "path": path,
         "raw_path": quote(path, safe="/%:@!$&'()*+,;=~-._").encode(),
-        "query_string": (urlencode(query) if query else given_query).encode(),
+        "query_string": urlencode(query or {}).encode(),
         "headers": [*sent, *headers],
         "scheme": outer["scheme"],
         "server": outer.get("server"),

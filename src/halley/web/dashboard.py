@@ -262,8 +262,9 @@ class Dashboard:
 
     @staticmethod
     def redirect(location: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
-        """303 to a path of this server."""
-        return Response(status=303, headers=[(b"location", location.encode("ascii", "replace")), *headers])
+        """303 to a path of this server. What cannot be in a header, such as a line break from a path, is escaped."""
+        kept = quote(location, safe="/%:?#[]@!$&'()*+,;=~-._")
+        return Response(status=303, headers=[(b"location", kept.encode()), *headers])
 
 
 def _route(name: str, method: str, pattern: str, handler: Handler) -> Route:
