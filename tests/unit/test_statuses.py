@@ -14,6 +14,7 @@ import house
 from halley.api.presentation.wire.events import StatusData
 from halley.api.presentation.wire.predictions import PredictionBody
 from halley.cli import failures, screen, watching
+from halley.cli.commands import acting
 from halley.cli.commands import predictions as commands
 from halley.predictions.status import TERMINAL, WITH_ERROR, Status
 
@@ -36,7 +37,7 @@ def test_the_wire_knows_every_status(body: type) -> None:
         ("cli.watching.TERMINAL", set(watching.TERMINAL), ENDS),
         ("cli.watching.STATUSES", set(watching.STATUSES), WORDS),
         ("cli.commands.predictions._STATUSES", set(commands._STATUSES), WORDS),
-        ("cli.commands.predictions._ENDINGS", set(commands._ENDINGS), ENDS),
+        ("cli.commands.acting._ENDINGS", set(acting._ENDINGS), ENDS),
         ("cli.screen._MARKS", set(screen._MARKS), WORDS),
         ("cli.screen._COLORS", set(screen._COLORS) & WORDS, ENDS),
         ("cli.failures._BY_STATUS", set(failures._BY_STATUS) & WORDS, ENDS),

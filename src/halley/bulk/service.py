@@ -13,9 +13,9 @@ from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, Rea
 from halley.clock import Clock
 from halley.errors import InputInvalid, InvalidField, NotFound
 from halley.ids import NewId
-from halley.predictions.filters import LIVE, PredictionFilter
+from halley.predictions.filters import PredictionFilter
 from halley.predictions.search import SearchPart, SearchStore
-from halley.predictions.status import TERMINAL
+from halley.predictions.status import LIVE, TERMINAL
 
 ROUNDS: Final = 50
 """A set is looked for in so many steps of `search.MOST_LOOKED_AT` predictions."""

@@ -5,7 +5,7 @@ A use case that refuses raises one of our errors; `executor` decides what that m
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
 from halley.bulk.ports import BulkStore
 from halley.bulk.records import BulkAction, BulkKind, BulkOutcome, ItemResult, TakenItem
@@ -14,7 +14,7 @@ from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.running_again import Reruns
 from halley.predictions.service import Predictions
-from halley.predictions.status import Status, SubmitState
+from halley.predictions.status import Status, SubmitState, was_canceled
 
 RemoveData = Callable[[str, str], Awaitable[None]]
 """Removes the data of a prediction of an account; see `RetentionService.remove_now`."""
@@ -28,12 +28,23 @@ _HAS_NOT_ENDED: Final = "it has not ended"
 _UNKNOWN: Final = (
     "it may have run at a provider: settle its unknown outcome, or run it again alone if it may be paid for twice"
 )
-_ENDED: Final = {
-    Status.SUCCEEDED: "it had succeeded",
-    Status.FAILED: "it had failed",
-    Status.CANCELED: "it had been canceled",
-    Status.ABORTED: "it had been aborted",
-}
+
+
+def _ended(status: Status) -> str:
+    """Why a prediction is not canceled."""
+    match status:
+        case Status.SUCCEEDED:
+            return "it had succeeded"
+        case Status.FAILED:
+            return "it had failed"
+        case Status.CANCELED:
+            return "it had been canceled"
+        case Status.ABORTED:
+            return "it had been aborted"
+        case Status.STARTING | Status.PROCESSING:
+            return "it cannot be canceled now"
+        case _:
+            assert_never(status)
 
 
 class Steps:
@@ -65,10 +76,10 @@ class Steps:
     async def _cancel(self, action: BulkAction, item: TakenItem, row: Prediction) -> ItemResult:
         if row.is_terminal:
             # begun by a process that died before it recorded the outcome
-            is_ours = item.was_begun and row.status is Status.CANCELED
-            return _done(item) if is_ours else _skipped(item, _ENDED[row.status])
+            is_ours = item.was_begun and was_canceled(row.status)
+            return _done(item) if is_ours else _skipped(item, _ended(row.status))
         ended = await self._predictions.cancel(row.id, action.account_id)
-        return _done(item) if ended.status is Status.CANCELED else _skipped(item, _ENDED[ended.status])
+        return _done(item) if was_canceled(ended.status) else _skipped(item, _ended(ended.status))
 
     async def _rerun(self, action: BulkAction, item: TakenItem, row: Prediction) -> ItemResult | None:
         if row.data_removed_at is not None:

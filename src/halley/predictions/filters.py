@@ -13,14 +13,11 @@ from halley.ids import is_id
 from halley.predictions.fingerprints import fingerprint, is_group
 from halley.predictions.instants import read_instant
 from halley.predictions.records import Prediction
-from halley.predictions.status import TERMINAL, Status
+from halley.predictions.status import LIVE, TERMINAL, WITH_ERROR, Status
 from halley.predictions.tags import is_tag
 
 MOST_CHARACTERS: Final = 200
 """Of each member; a longer one is refused."""
-FAILED: Final = frozenset({Status.FAILED})
-UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.ABORTED})
-LIVE: Final = frozenset({Status.STARTING, Status.PROCESSING})
 _SETS: Final = {LIVE: "waiting or running", TERMINAL: "ended"}
 
 # only these: what a database and this module must do alike
@@ -51,13 +48,13 @@ class PredictionFilter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def wanted_statuses(self) -> frozenset[Status]:
         """Those that can fit: only failed predictions have an error. Empty: any, or none if the members disagree."""
-        return FAILED if self.error is not None or self.group is not None else self.statuses
+        return WITH_ERROR if self.error is not None or self.group is not None else self.statuses
 
     @property
     def is_impossible(self) -> bool:
         """Whether its members exclude each other: nothing fits."""
         asks_failed = self.error is not None or self.group is not None
-        return asks_failed and bool(self.statuses) and Status.FAILED not in self.statuses
+        return asks_failed and bool(self.statuses) and not self.statuses & WITH_ERROR
 
     def matches(self, row: Prediction, tags: Collection[str] = ()) -> bool:
         """Whether the prediction, with these tags, fits. Its account is not compared."""
@@ -75,7 +72,7 @@ class PredictionFilter(msgspec.Struct, frozen=True, kw_only=True):
     def _fits_error(self, row: Prediction) -> bool:
         if self.error is None and self.group is None:
             return True
-        if row.status is not Status.FAILED:
+        if row.status not in WITH_ERROR:
             return False
         return (self.error is None or folded(self.error) in folded(row.error or "")) and (
             self.group is None or self.group == fingerprint(row.model, row.error)

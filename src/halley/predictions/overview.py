@@ -12,7 +12,7 @@ from halley.predictions.error_groups import ErrorReport, group_errors
 from halley.predictions.filters import PredictionFilter
 from halley.predictions.records import Prediction
 from halley.predictions.search import FoundIds, FoundPredictions, Load, RunTimes, SearchPart, SearchStore
-from halley.predictions.status import Source, Status
+from halley.predictions.status import Source, Status, has_succeeded
 
 MOST_RUNS: Final = 1000
 MOST_FAILURES: Final = 2000
@@ -126,7 +126,7 @@ def _lengths(runs: Iterable[RunTimes]) -> list[float]:
     return [
         (run.completed_at - run.started_at).total_seconds()
         for run in runs
-        if run.status is Status.SUCCEEDED and run.started_at is not None and run.completed_at is not None
+        if has_succeeded(run.status) and run.started_at is not None and run.completed_at is not None
     ]
 
 

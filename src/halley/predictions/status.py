@@ -42,9 +42,44 @@ def _has_error(status: Status) -> bool:
             assert_never(status)
 
 
+def _lacks_result(status: Status) -> bool:
+    match status:
+        case Status.FAILED | Status.ABORTED:
+            return True
+        case Status.STARTING | Status.PROCESSING | Status.SUCCEEDED | Status.CANCELED:
+            return False
+        case _:
+            assert_never(status)
+
+
+def has_succeeded(status: Status) -> bool:
+    """Whether it has a result."""
+    match status:
+        case Status.SUCCEEDED:
+            return True
+        case Status.STARTING | Status.PROCESSING | Status.FAILED | Status.CANCELED | Status.ABORTED:
+            return False
+        case _:
+            assert_never(status)
+
+
+def was_canceled(status: Status) -> bool:
+    """Whether a cancel ended it."""
+    match status:
+        case Status.CANCELED:
+            return True
+        case Status.STARTING | Status.PROCESSING | Status.SUCCEEDED | Status.FAILED | Status.ABORTED:
+            return False
+        case _:
+            assert_never(status)
+
+
 TERMINAL: Final = frozenset(filter(_is_terminal, Status))
+LIVE: Final = frozenset(Status) - TERMINAL
 WITH_ERROR: Final = frozenset(filter(_has_error, Status))
 """The statuses with an error for people; the others have at most a reason (contract D3)."""
+UNSUCCESSFUL: Final = frozenset(filter(_lacks_result, Status))
+"""They ended without a result, and not because a caller asked for it."""
 
 
 class Fact(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from halley.predictions.filters import FAILED, PredictionFilter, fits_pattern
+from halley.predictions.filters import PredictionFilter, fits_pattern
 from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.records import Prediction
 from halley.predictions.search import (
@@ -17,7 +17,7 @@ from halley.predictions.search import (
     RunTimes,
     SearchPart,
 )
-from halley.predictions.status import Source
+from halley.predictions.status import WITH_ERROR, Source
 from halley.store.memory.entries import fitting
 from halley.store.memory.tables import MemoryPart
 
@@ -80,7 +80,7 @@ class MemorySearch(MemoryPart):
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
         failed = PredictionFilter(
-            statuses=FAILED, created_after=wanted.created_after, created_before=wanted.created_before
+            statuses=WITH_ERROR, created_after=wanted.created_after, created_before=wanted.created_before
         )
         rows = [row for row in self._newest(account_id) if failed.matches(row)]
         items = [

@@ -11,7 +11,7 @@ import msgspec
 
 from halley.clock import from_micros, to_micros
 from halley.ids import first_id_at
-from halley.predictions.filters import FAILED, LIVE, UNSUCCESSFUL, PredictionFilter, folded
+from halley.predictions.filters import PredictionFilter, folded
 from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.search import (
     MOST_COUNTED,
@@ -24,7 +24,7 @@ from halley.predictions.search import (
     RunTimes,
     SearchPart,
 )
-from halley.predictions.status import Source, Status
+from halley.predictions.status import LIVE, UNSUCCESSFUL, WITH_ERROR, Source, Status
 from halley.store.sqlite.paging import SIZE, Recent, fitting, id_bound, records
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.tags import read_tags
@@ -139,7 +139,7 @@ class SearchRows(SqlitePart):
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
         if wanted.is_impossible:
             return FoundFailures(items=())
-        walk = _walk(account_id, msgspec.structs.replace(wanted, statuses=FAILED))
+        walk = _walk(account_id, msgspec.structs.replace(wanted, statuses=WITH_ERROR))
         rows, end = await self._reads.elsewhere(_rows, walk, _FAILURE, SearchPart(limit=most_rows, most_rows=most_rows))
         failures = [
             Failure(id=name, model=model, error=error or "", created_at=from_micros(created))
