@@ -166,3 +166,13 @@ async def test_a_sign_in_leads_to_pages_of_ours_only(world: World, there: str) -
     assert 'name="next" value="/ui"' in shown.body.decode()
     done = await browser.post("/ui/sign-in", {"key": world.token, "next": there}, token=None)
     assert done.headers["location"] == "/ui"
+
+
+async def test_signing_in_again_ends_the_earlier_sign_in(world: World, browser: Browser) -> None:
+    earlier = dict(browser.cookies)
+    await browser.post("/ui/sign-in", {"key": "wrong"}, token=None)
+    assert (await browser.get("/ui")).status == 200
+    await browser.signed_in(world.other_token)
+    assert (await browser.get("/ui")).status == 200
+    browser.cookies = earlier
+    assert (await browser.get("/ui")).status == 303

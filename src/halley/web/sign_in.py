@@ -4,7 +4,7 @@ from typing import Final
 
 from halley.api.http.asgi import Call, Response
 from halley.errors import NotAuthenticated
-from halley.web.cookies import set_session
+from halley.web.cookies import session_of, set_session
 from halley.web.dashboard import SESSION_SECONDS, Dashboard
 from halley.web.forms_posted import PostedForm, read_form
 from halley.web.rows import Action, OpenPage, Row
@@ -43,6 +43,8 @@ class SignInPages:
         except NotAuthenticated as error:
             return self._form(call, there, fault=str(error), status=401)
         is_https = self._dashboard.guard.is_https(call)
+        if before := session_of(call, is_https=is_https):
+            await sign_ins.end(before)  # the browser forgets it now
         location = f"{call.variant.prefix}{local_path(there)}"
         return self._dashboard.redirect(location, [set_session(cookie, is_https=is_https, seconds=SESSION_SECONDS)])
 
