@@ -8,6 +8,7 @@ import pytest
 from api.world import World, settled
 from halley.api.waiting.account_changes import CHANGED, END, PACE_SECONDS, READS_AT_ONCE
 from halley.api.waiting.streams import HELLO
+from halley.keys.sign_ins import CHECK_SECONDS
 from web.browser import Browser
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +86,18 @@ async def test_it_ends_with_the_key(world: World, browser: Browser) -> None:
     await settled()
     assert listener.taken() == [END]
     assert listener.is_over
+
+
+async def test_it_ends_with_the_sign_in(world: World, browser: Browser) -> None:
+    listener = await listening(browser)
+    elsewhere = await listening(await Browser(world).signed_in(world.token))
+    await browser.post("/ui/sign-out")
+    await passed(world, CHECK_SECONDS)
+    await made_by(world)
+    await passed(world, PACE_SECONDS)
+    assert (listener.taken(), listener.is_over) == ([], True)
+    assert (elsewhere.taken(), elsewhere.is_over) == ([CHANGED], False)
+    await elsewhere.stop()
 
 
 async def test_one_prediction_is_followed_by_its_account_only(world: World, browser: Browser) -> None:

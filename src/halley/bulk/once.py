@@ -13,7 +13,7 @@ def same_request(
 
     Both are given with their predictions: where a filter chose them, others may fit by now.
     """
-    is_same = (wanted.kind, wanted.filter) == (known.kind, known.filter)
+    is_same = (wanted.kind, wanted.filter, wanted.most) == (known.kind, known.filter, known.most)
     if is_same and (known.filter is not None or list(named) == list(known_named)):
         return known
     return KeyReused(

@@ -36,7 +36,8 @@ class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
 
     `filter` has the members of the filter that chose the set; None: the predictions were named one by one. `reason`
     says why it was stopped, `waiting` why it does not go on at present. `link_base` is the beginning of links to this
-    server for the caller. An account makes one action under each `once`, however often it is asked to.
+    server for the caller. An account makes one action under each `once`, however often it is asked to. `most`: only the
+    newest so many of those that fitted were asked for.
     """
 
     id: str
@@ -52,6 +53,7 @@ class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
     waiting: str | None = None
     link_base: str | None = None
     once: str | None = None
+    most: int | None = None
     done: int = 0
     skipped: int = 0
     failed: int = 0

@@ -137,6 +137,7 @@ class BulkActions:
                 total=len(chosen.ids),
                 link_base=caller.link_base,
                 once=caller.once,
+                most=request.limit,
             ),
             chosen.ids,
         )

@@ -7,7 +7,8 @@ its browsers are signed out.
 import base64
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Final
 
@@ -22,6 +23,7 @@ IDLE: Final = timedelta(hours=12)  # after the last request
 LONGEST: Final = timedelta(days=7)
 _STEP: Final = timedelta(minutes=10)  # the end is written again only after such a time
 _TOKEN_BYTES: Final = 32
+CHECK_SECONDS: Final = 5.0
 CODE_SECONDS: Final = 600.0
 
 
@@ -93,6 +95,23 @@ class SignIns:
             if ends_at - sign_in.ends_at >= _STEP:
                 await self._store.extend_sign_in(sign_in.digest, ends_at)
         return identity
+
+    async def is_valid(self, cookie: str) -> bool:
+        """Whether the browser is still signed in. It is not a sign of use: the end is not moved."""
+        sign_in = await self._store.find_sign_in(self._digest(cookie))
+        return sign_in is not None and sign_in.ends_at > self._clock.now()
+
+    async def while_valid(self, cookie: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The pieces of a stream, until the browser is signed out: at most CHECK_SECONDS longer."""
+        checked_at = self._clock.monotonic()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                now = self._clock.monotonic()
+                if now - checked_at >= CHECK_SECONDS:
+                    if not await self.is_valid(cookie):
+                        return
+                    checked_at = now
+                yield piece
 
     def form_token(self, cookie: str) -> str:
         """What a form of this browser must send, so that forms of other sites are refused."""

@@ -4,7 +4,7 @@ Linear in the length of the text, of which only the beginning counts: errors are
 """
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -15,28 +15,33 @@ GROUP_LENGTH: Final = 16  # characters of a fingerprint
 _MARK: Final = "…"
 _KEPT: Final = 512
 
-# Alternatives that begin differently, each without nested repetition: the text is read once. A quote must end within
-# the same line and 200 characters, because an apostrophe is no quote.
-_VARIABLE: Final = re.compile(
-    r"""
-      (?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s"'<>]*)
-    | (?P<double>"[^"\n]{0,200}")
-    | (?P<single>(?<!\w)'[^'\n]{0,200}'(?!\w))
-    | (?P<tick>`[^`\n]{0,200}`)
-    | (?P<path>(?<![\w/.])(?:~|\.{1,2})?/[\w.+@~-]+(?:/[\w.+@~-]*)*)
-    | (?P<uuid>\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)
-    | (?P<number>(?<!\w)[+-]?\d\w*(?:[.,:+-]\d\w*)*)
-    | (?P<word>\w+)
-    """,
-    re.VERBOSE,
-)
 _SPACE: Final = re.compile(r"\s+")
 _HAS_DIGIT: Final = re.compile(r"\d")
 
 
+# Alternatives that begin differently, each without nested repetition: the text is read once. A quote must end within
+# the same line and 200 characters, because an apostrophe is no quote.
+@cache
+def _variable() -> re.Pattern[str]:
+    """Compiled when it is first needed: it takes milliseconds of a start."""
+    return re.compile(
+        r"""
+          (?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s"'<>]*)
+        | (?P<double>"[^"\n]{0,200}")
+        | (?P<single>(?<!\w)'[^'\n]{0,200}'(?!\w))
+        | (?P<tick>`[^`\n]{0,200}`)
+        | (?P<path>(?<![\w/.])(?:~|\.{1,2})?/[\w.+@~-]+(?:/[\w.+@~-]*)*)
+        | (?P<uuid>\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)
+        | (?P<number>(?<!\w)[+-]?\d\w*(?:[.,:+-]\d\w*)*)
+        | (?P<word>\w+)
+        """,
+        re.VERBOSE,
+    )
+
+
 def normalised(error: str) -> str:
     """The text with a mark in place of numbers, ids, paths, addresses and quoted values, and of each space one."""
-    text = _VARIABLE.sub(_replaced, error[:COMPARED_CHARACTERS])
+    text = _variable().sub(_replaced, error[:COMPARED_CHARACTERS])
     return _SPACE.sub(" ", text).strip()
 
 

@@ -139,7 +139,11 @@ class Dashboard:
         async def handle(call: Call, _: object) -> Response:
             async def follow() -> Response:
                 self.guard.check_page(call)
-                return await row.open(await self._signed_in(call, call.params, wants_json=True))
+                visit = await self._signed_in(call, call.params, wants_json=True)
+                answer = await row.open(visit)
+                if answer.chunks is not None:
+                    answer.chunks = self.sign_ins.while_valid(visit.cookie, answer.chunks)
+                return answer
 
             return await self._answered(call, follow, wants_json=True)
 

@@ -14,10 +14,10 @@ from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, Bul
 from halley.clock import from_micros, to_micros
 
 _NEW: Final = (
-    "id, account_id, key_id, kind, filter, created_at, total, state, ended_at, reason, waiting, link_base, once"
+    "id, account_id, key_id, kind, filter, created_at, total, state, ended_at, reason, waiting, link_base, once, most"
 )
 _COLUMNS: Final = f"{_NEW}, done, skipped, failed"
-PUT_ACTION: Final = f"INSERT INTO bulk_actions ({_NEW}) VALUES ({', '.join('?' * 13)})"
+PUT_ACTION: Final = f"INSERT INTO bulk_actions ({_NEW}) VALUES ({', '.join('?' * 14)})"
 PUT_ITEMS: Final = "INSERT INTO bulk_items (action_id, position, prediction_id) SELECT ?, key, value FROM json_each(?)"
 SELECT_ACTION: Final = f"SELECT {_COLUMNS} FROM bulk_actions WHERE id = ?"
 SELECT_ONCE: Final = f"SELECT {_COLUMNS} FROM bulk_actions WHERE account_id = ? AND once = ?"
@@ -61,6 +61,7 @@ def action_row(action: BulkAction) -> tuple[Any, ...]:
         action.waiting,
         action.link_base,
         action.once,
+        action.most,
     )
 
 
@@ -80,9 +81,10 @@ def read_action(row: Sequence[Any]) -> BulkAction:
         waiting=row[10],
         link_base=row[11],
         once=row[12],
-        done=row[13],
-        skipped=row[14],
-        failed=row[15],
+        most=row[13],
+        done=row[14],
+        skipped=row[15],
+        failed=row[16],
     )
 
 

@@ -83,7 +83,7 @@ class BulkContract(StoreSuite):
         made = await put(store, maker, once="k")
         assert await put(store, maker, ("other",), once="k") == made
         assert [item.prediction_id for item in await store.bulk_items(made.id, 9)] == ["p0", "p1", "p2"]
-        others: list[dict[str, Any]] = [{"kind": BulkKind.CANCEL}, {"filter": {}}]
+        others: list[dict[str, Any]] = [{"kind": BulkKind.CANCEL}, {"filter": {}}, {"most": 2}]
         for other in others:
             with pytest.raises(KeyReused):
                 await put(store, maker, once="k", **other)

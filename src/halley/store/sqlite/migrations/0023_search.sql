@@ -1,5 +1,6 @@
--- Failed predictions of an account, newest last: few, so a search for them reads few rows. Only what fails is written.
-CREATE INDEX predictions_failed ON predictions (account_id, id) WHERE status = 'failed';
+-- What failed, and what never ran because its time was over: lists show both as failures. They are few, so a search for
+-- them reads few rows; nothing is written for others.
+CREATE INDEX predictions_failed ON predictions (account_id, id) WHERE status IN ('failed', 'aborted');
 
 -- Words of the caller on a prediction; most have none.
 CREATE TABLE tags (

@@ -13,6 +13,7 @@ CREATE TABLE bulk_actions (
     waiting TEXT,
     link_base TEXT,
     once TEXT, -- one action for each of an account
+    most INTEGER, -- the newest so many of those that fitted were asked for
     done INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
