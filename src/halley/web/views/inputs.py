@@ -8,6 +8,7 @@ from halley.web.views.media import MediaFile, file_of_link
 from halley.web.views.texts import TextPart, cut, light, pretty
 
 _ROWS: Final = 500
+_WHOLE_CHARACTERS: Final = 50_000  # of an input that is too large to be taken apart; with escapes it is longer
 _CHARACTERS: Final = 20_000  # of one value
 
 
@@ -31,7 +32,7 @@ def shown_input(text: bytes | msgspec.Raw) -> ShownInput:
     """The input for reading."""
     members = light(text)
     if not isinstance(members, dict):
-        return ShownInput(whole=pretty(text))
+        return ShownInput(whole=pretty(text, characters=_WHOLE_CHARACTERS))
     names = list(members)[:_ROWS]
     values = tuple(_value(name, members[name]) for name in names)
     return ShownInput(values=values, more=len(members) - len(names))
