@@ -148,4 +148,6 @@ def _last(lines: Iterator[bytes]) -> Result:
             event = value
         elif name == "data" and event == "completed":
             return Result.of_cog(json.loads(value))
-    raise AssertionError("Cog's server ended its stream before it told the end")
+        elif name == "data" and event == "error":
+            raise AssertionError(f"Cog's server gave up its event stream: {value}")
+    raise AssertionError(f"Cog's server ended its stream before it told the end, after an event {event!r}")

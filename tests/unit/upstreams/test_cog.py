@@ -276,6 +276,18 @@ async def test_streams_that_always_break_are_joined_again_in_a_rhythm(monkeypatc
         assert server.begun == {"p1": 1}
 
 
+async def test_a_server_that_drops_events_of_a_stream_gets_no_streams_for_a_while():
+    server = cog(spell, "stream", ITEMS)
+    server.lag_after = 8
+    async with one(server) as provider:
+        said, outcome = await followed(provider, await begun(provider, given=b'{"text":"abcdefghij"}'))
+        assert (outcome.status, outcome.reason) == ("failed", UNKNOWN_REASON)
+        assert "events were dropped" in provider.report().faults[0].text
+        said, outcome = await followed(provider, await begun(provider, "p2", b'{"text":"abcdefghij"}'))
+        assert (outputs(said), outcome.status) == (list("abcdefghij"), "succeeded")
+        assert server.begun == {"p1": 1, "p2": 1}
+
+
 async def test_what_a_joined_stream_repeats_is_not_reported_twice():
     server = cog(spell, "stream", ITEMS)
     server.cut_after = 8

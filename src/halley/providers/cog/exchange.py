@@ -19,7 +19,7 @@ from halley.dispatch.upstreams import Answered
 from halley.egress import OpenAnswer
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog.report import end_in, is_known, is_unsent, with_time
+from halley.providers.cog.report import broken_by, end_in, is_known, is_unsent, with_time
 from halley.providers.cog.run import CogRun
 from halley.providers.cog.server import ANSWER_LIMIT_BYTES, LOOK, CogServer, Unreachable
 from halley.providers.cog.sse import read_events
@@ -31,6 +31,7 @@ from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 STREAM_SILENCE_SECONDS: Final = 60.0  # a stream has a comment every 15 s
 HELD_SILENCE_SECONDS: Final = 7 * 86_400.0  # an answer without a stream comes at the end of the run
 LOST: Final = "It is not known how it ended: its server gives the end only on the connection that began it."
+LAG_SECONDS: Final = 600.0  # a server that dropped events is used without streams, so that its ends are known
 UNANSWERED_SECONDS: Final = 0.25  # an older server that has refused nothing by then has begun
 FIRST_LOOK_SECONDS: Final = 0.03
 LOOK_SECONDS: Final = 0.5
@@ -176,7 +177,7 @@ class CogExchange:
             await asyncio.gather(answer, looking, return_exceptions=True)
 
     async def _answer(self, content: bytes) -> _Result:
-        server, has_stream = self._server, self._server.abilities.has_stream
+        server, has_stream = self._server, self._has_stream
         silence = STREAM_SILENCE_SECONDS if has_stream else HELD_SILENCE_SECONDS
         try:
             async with server.put(self._run.id, content, is_stream=has_stream, silence_seconds=silence) as opened:
@@ -200,11 +201,18 @@ class CogExchange:
             if (end := end_in(event, self._run.id)) is not None:
                 return end
             if not is_known(event):
-                raise FetchFailed(f"The event stream ended with an event {event.name!r}.")
+                self._server.lagged_at = self._clock.monotonic()
+                raise FetchFailed(broken_by(event))
             if event.name != "start":
                 self._run.begin()
             await self._say(self._run.report.of_event(event), is_large=event.is_large)
         raise FetchFailed("The event stream ended before the run.")
+
+    @property
+    def _has_stream(self) -> bool:
+        lagged_at = self._server.lagged_at
+        has_lagged = lagged_at is not None and self._clock.monotonic() - lagged_at < LAG_SECONDS
+        return self._server.abilities.has_stream and not has_lagged
 
     def _checked(self, seen: SeenRun) -> "SeenRun | SubmitAnswer":
         """The end, unless the model's process was gone already and was given nothing."""
@@ -251,7 +259,7 @@ class CogExchange:
         """The run continues, and another request carries it, or none does."""
         server, self._was_joined = self._server, True
         self._run.begin()
-        if server.abilities.has_stream:
+        if self._has_stream:
             found = await self._sent(LOOK)  # joins it, or is refused
             return _Word.LOST if isinstance(found, SubmitAnswer) else found
         if not server.abilities.can_look:
@@ -264,7 +272,7 @@ class CogExchange:
 
     async def _looking(self) -> None:
         """Reports progress until it is cancelled; ends only if the server cannot be asked any more."""
-        if self._server.abilities.has_stream:
+        if self._has_stream:
             await self._opened.wait()
             await self._clock.sleep(FIRST_LOOK_SECONDS)
             self._run.begin()

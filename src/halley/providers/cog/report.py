@@ -108,6 +108,11 @@ def is_known(event: StreamEvent) -> bool:
     return event.name in _NAMES
 
 
+def broken_by(event: StreamEvent) -> str:
+    """Why the stream ends before the run, from an event that is none of a run."""
+    return f"The event stream ended with an event {event.name!r}: {error_text(event.data) or 'it gives no reason'}."
+
+
 def refusal(status: int, body: Body | None) -> str:
     """Why the server did not do what it was asked: in a sentence, with the inputs that it does not take."""
     detail = None if body is None else body.get("detail")

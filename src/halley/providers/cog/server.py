@@ -34,6 +34,7 @@ class CogServer:
         self.journal: Final = Journal(clock, token=token, url=self.url)
         self.health = Health(why="It has not been asked yet.")
         self.abilities = Abilities()
+        self.lagged_at: float | None = None  # when it last ended a stream because events were not read in time
         self.checked_at: float | None = None
         self.running = 0  # runs of ours
         self.refused_at: float | None = None  # when it said last that all its slots are taken

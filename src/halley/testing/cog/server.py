@@ -35,6 +35,7 @@ class FakeCog:
         self.refusals = 0  # so many runs are refused although there is a slot
         self.cuts: deque[Literal["at once", "later"]] = deque()  # connections of runs that break
         self.cut_after: int | None = None  # a stream breaks after so many events, once
+        self.lag_after: int | None = None  # each stream of a run with more events loses some, and ends
         self.runs: dict[str, Running] = {}
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,6 +149,11 @@ class FakeCog:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: hello\n\n")
         leaving, count = asyncio.ensure_future(reader.read(1)), 0
         while True:
+            if self.lag_after is not None and len(run.events) > self.lag_after:
+                writer.write(b'event: error\ndata: {"error":"SSE stream lagged; events were dropped"}\n\n')
+                leaving.cancel()
+                await writer.drain()
+                return False  # the run continues
             for name, data in run.events[count:]:
                 count += 1
                 writer.write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
