@@ -15,12 +15,11 @@ from pathlib import Path
 import msgspec
 
 from halley.cli.failures import Unreachable, UsageProblem
-from halley.cli.serving import ServeRequest, server_command
+from halley.cli.serving import PRIVATE_PREFIX, ServeRequest, server_command
 from halley.cli.target import ServerTarget, normalise
 from halley.settings import hide_environ, process_environ
 
 STOP_SECONDS = 10.0
-PREFIX = "halley-run-"  # of the data folder's name
 
 
 class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +40,7 @@ def private_server(model: Path) -> Iterator[PrivateServer]:
         UsageProblem: the model cannot be used; the message is the server's.
         Unreachable: it did not start; its messages are on stderr.
     """
-    data = Path(tempfile.mkdtemp(prefix=PREFIX))
+    data = Path(tempfile.mkdtemp(prefix=PRIVATE_PREFIX))
     key = secrets.token_hex(24)
     hide_environ()  # the model will run under the same user
     request = ServeRequest(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from halley.cli.starting import Started
     from halley.settings import Settings
 
+PRIVATE_PREFIX = "halley-run-"  # of the name of a private server's data folder
+
 
 class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of the command line. `flags` are settings by their dotted names."""
@@ -142,7 +144,6 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
     import shutil
 
     from halley.app import ServeOptions, run_server
-    from halley.cli.private import PREFIX
     from halley.errors import HalleyError
 
     say = Screen(json_only=True).out_json
@@ -159,7 +160,7 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
         say({"fault": str(error)})
         return ExitCode.USAGE
     finally:
-        if settings.data.name.startswith(PREFIX):  # never a user's data, however the server was started
+        if settings.data.name.startswith(PRIVATE_PREFIX):  # never a user's data, however the server was started
             shutil.rmtree(settings.data, ignore_errors=True)
 
 
