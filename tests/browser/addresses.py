@@ -22,6 +22,7 @@ def chosen(furnished: Furnished) -> list[str]:
     attempt = quote(SHORT[0] + SHORT[1], safe="")
     found = [f"/ui/predictions/{one}" for one in furnished.predictions.values()]
     found += [f"/ui/models/{HOSTILE}", "/ui/models/wide/wide", "/ui/models/demo/paint"]
+    found += [f"/ui/models/demo/sleep?prediction={furnished.predictions['running']}"]
     found += [f"/ui/predictions?error={attempt}&tag={attempt}&model={attempt}", f"/ui/errors?model={attempt}"]
     found += [f"/ui/bulk/new?action=cancel&model={HOSTILE}", f"/ui/bulk/new?action=rerun&error={attempt}"]
     first, second = furnished.predictions["texts"], furnished.predictions["json"]

@@ -20,6 +20,9 @@ _INJECTED: Final = """() => [...document.querySelectorAll("*")].filter((one) =>
 _LOADED: Final = """() => performance.getEntriesByType("resource").map((one) => one.name)
   .filter((name) => /\\.(css|m?js)$/.test(new URL(name).pathname))"""
 
+_LOSING: Final = """() => document.querySelector("meta[http-equiv=refresh]") && [...document.querySelectorAll(
+  "textarea, select, input:not([type=hidden], [type=submit])")].map((one) => one.outerHTML.slice(0, 120))"""
+
 # by their place in the list: a live region may be replaced while the keyboard walks
 _FOCUSABLE: Final = """() => {
   const groups = new Set();
@@ -56,6 +59,7 @@ def without_scripts(tab: Tab, path: str) -> list[str]:
         faults = _opened(tab, path)
     # a page that runs refreshes itself: without scripts nothing else could show that something has changed
     faults += [*tab.overflow(), *(one for one in tab.axe() if not one.startswith("axe meta-refresh"))]
+    faults += [f"a refresh loses what is typed in {one}" for one in tab.evaluate(_LOSING) or ()]
     return [f"without JavaScript: {one}" for one in (*faults, *_found(tab))]
 
 

@@ -23,6 +23,13 @@ RUN = "form[data-play] button.primary"
 PROMPT = '[name="input.prompt"]'
 OPEN = "() => document.querySelectorAll('form details').forEach((one) => { one.open = true; })"
 SAID = "[data-play-said]"
+HELD = """(where) => {
+  const button = document.querySelector(where);
+  button.focus();
+  for (const repeat of [false, true, true, true]) {
+    button.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, repeat, bubbles: true }));
+  }
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,39 @@ def test_run_without_a_server(tab: Tab, halley: Halley) -> None:
     halley.start()
     tab.click(RUN)
     badge(tab, "succeeded")
+
+
+def test_one_prediction_of_a_form_that_is_sent_twice(tab: Tab, halley: Halley) -> None:
+    """A double click, Enter twice, and Enter held down run once; so does a form that is sent again without scripts."""
+
+    def made() -> int:
+        return len(halley.call("GET", "/v1/predictions?model=demo/text&limit=100")[2]["results"])
+
+    before = made()
+    for number, again in enumerate(("dblclick", "Enter", "held", "posted")):
+        tab.goto("/ui/models/demo/text")
+        tab.fill(PROMPT, f"{again} {number}")
+        if again == "dblclick":
+            tab.at(RUN, "dblclick")
+        elif again == "Enter":
+            tab.evaluate("(where) => document.querySelector(where).focus()", RUN)
+            tab.press("Enter")
+            tab.press("Enter")
+        elif again == "held":
+            tab.evaluate(HELD, RUN)
+        else:
+            tab.evaluate("(where) => { for (const _ of [1, 2]) document.querySelector(where).form.submit(); }", RUN)
+            tab.until("() => location.pathname.endsWith('/output')")
+        badge(tab, "succeeded")
+        assert (again, made()) == (again, before + number + 1)
+    for count in (5, 6):  # each press after an answer is a run of its own, also of the same input
+        tab.goto("/ui/models/demo/text") if count == 5 else tab.page("waitForTimeout", 450)
+        tab.fill(PROMPT, "The same")
+        was = tab.url
+        tab.click(RUN)
+        tab.until("(was) => location.href !== was", was)
+        badge(tab, "succeeded")
+        assert made() == before + count
 
 
 def test_home_after_a_restart(tab: Tab, halley: Halley) -> None:

@@ -44,13 +44,15 @@ def test_run_and_cancel(tab: Tab) -> None:
     tab.click(RUN)
     reloaded(tab, "succeeded")
     tab.until("() => document.querySelector('[data-output] img').naturalWidth > 0")
+    tab.click("text=Change the input")
+    assert tab.path.startswith("/ui/models/demo/paint?")
     assert tab.at('[name="input.prompt"]', "inputValue") == "a cabin in the snow"
 
     tab.goto("/ui/models/demo/sleep")
     tab.fill('[name="input.seconds"]', "600")
     tab.click(RUN)
     reloaded(tab, "processing")
-    run = tab.url.partition("prediction=")[2]
+    run = tab.path.split("/")[3]
     tab.click("#result button.danger")
     assert run in tab.url
     tab.goto(f"/ui/predictions/{run}")

@@ -1,15 +1,20 @@
 """A model's playground: a form made from its schema beside what it gives. It works without scripts.
 
 The form posts to its own path. Its buttons change the form, show the input as JSON, or run it; a run leads to the same
-page with `?prediction=ID`, which shows it. Nothing typed is lost if the input is refused.
+page with `?prediction=ID`, which shows it. Nothing typed is lost if the input is refused. Without scripts a run leads
+to the page of its output, which refreshes itself: a page that did so with a form in it would lose what is typed there.
 """
 
+import hmac
+import re
+import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 
+from halley.api.http.asgi import JSON, Header
 from halley.strict_json import is_heavy
 from halley.web.forms.fields import Field, Form
 from halley.web.forms.posted import InputFault, read_json
@@ -27,6 +32,7 @@ TEMPLATE: Final = "model_playground.html"
 FORM_BYTES: Final = 64 * 2**20  # with its files
 _LINK_CHARACTERS: Final = 6000  # of an input in a link; browsers and proxies cut longer ones
 _MISSING: Final = " is required"
+_ONCE: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 Faults = Sequence[InputFault | tuple[str, str]]
 
 
@@ -60,7 +66,7 @@ async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
         return _shared(opened, value)
     if faults or wrong:
         return await _page(visit, opened, state, [*faults, *wrong], status=422)
-    return await _run(visit, opened, state, value)
+    return await _run(visit, opened, state, value, once=posted.get("once"))
 
 
 async def code(visit: Visit, posted: PostedForm) -> View:
@@ -95,15 +101,28 @@ async def _opened(visit: Visit, version_id: str) -> OpenedModel:
         return await open_model(visit)
 
 
-async def _run(visit: Visit, opened: OpenedModel, state: FormState, value: dict[str, Any]) -> View | Redirect:
+async def _run(
+    visit: Visit, opened: OpenedModel, state: FormState, value: dict[str, Any], *, once: str
+) -> View | Redirect:
     version = "" if opened.version is None else opened.version["id"]
-    answer = await visit.ask("POST", "/v1/predictions", body={"version": version or opened.name, "input": value})
+    body = msgspec.json.encode({"version": version or opened.name, "input": value})
+    answer = await visit.ask("POST", "/v1/predictions", body=body, headers=[JSON, *_once(visit, once, body)])
     said = answer.json()
     if answer.is_ok:
+        if not visit.is_fragment:
+            return Redirect(f"/ui/predictions/{said['id']}/output")
         older = None if opened.is_newest else version
         return Redirect(_link(opened, prediction=said["id"], version=older))
     faults = [_placed(one) for one in said.get("invalid_fields", ())]
     return await _page(visit, opened, state, faults, status=answer.status, problem=said)
+
+
+def _once(visit: Visit, once: str, body: bytes) -> Sequence[Header]:
+    """A form that is sent twice, by a double click for example, makes one prediction; another input makes another."""
+    if not _ONCE.fullmatch(once):
+        return ()
+    digest = hmac.digest(visit.cookie.encode(), body, "sha256").hex()[:16]  # of an input that may have secrets
+    return ((b"idempotency-key", f"page-{once}-{digest}".encode()),)
 
 
 def _placed(fault: dict[str, str]) -> tuple[str, str]:
@@ -159,6 +178,7 @@ async def _page(
         or code_of(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
         files=await earlier_files(visit, opened.form),
         summary=await summary_of(visit, opened),
+        once=secrets.token_hex(8),
         notice=None if problem is None or problem.get("invalid_fields") else problem,
         **opened.shown(""),
     )

@@ -32,15 +32,29 @@ function swap(next, sent, button) {
   preview(next);
 }
 
+// Whether a run is a part of the last one: a double click or Enter, or an answer is still to come. The server makes one
+// prediction of a form that is sent twice, so after ten seconds without an answer it may be sent again.
+let last = { since: -1e9 };
+function isDouble(sent) {
+  const passed = performance.now() - last.since;
+  return passed < (last.isSending ? 10000 : [...sent].every(([control, value]) => last.sent?.get(control) === value) ? 400 : 0);
+}
+
 async function send(button, isAgain) {
   const now = form();
   const body = new FormData(now, button);
   const sent = entries(now);
   const isRun = !button?.name || button.name === "run";
+  if (isRun && !isAgain) {
+    if (isDouble(sent)) return;
+    last.ending?.abort();
+    last = { since: performance.now(), sent, isSending: true, ending: new AbortController() };
+  }
+  const mine = isRun ? last : {};
   say(isRun ? "Sending" : "");
   now.setAttribute("aria-busy", "true");
   try {
-    const answer = await ask(button?.hasAttribute("formaction") ? button.formAction : now.action, { method: "POST", body });
+    const answer = await ask(button?.hasAttribute("formaction") ? button.formAction : now.action, { method: "POST", body, signal: mine.ending?.signal });
     if (answer.status === 401) { say("You are signed out, or your key was revoked. Nothing typed is lost: ", signIn(), ", then run it again."); return; }
     if (answer.status === 403 && !isAgain) { // signed in again meanwhile: the form has a token of the old sign-in
       const { value } = (await page(await ask(location.href))).querySelector("form[data-play] [name=csrf]") ?? {};
@@ -54,13 +68,19 @@ async function send(button, isAgain) {
     if (answer.redirected) {
       history.pushState(null, "", answer.url);
       if (isRun) show(fresh);
+      if (next) form().elements.once.value = next.elements.once.value; // another press is another run
       say(isRun ? "" : "The address of this page is the link to this input.");
     } else if (next) {
       swap(document.adoptNode(next), sent, button);
       say(note);
     } else say(note || `The server answered ${answer.status}.`);
     code();
-  } catch { say("No connection. Nothing typed is lost: run it again."); } finally { form().removeAttribute("aria-busy"); }
+  } catch {
+    if (!mine.ending?.signal.aborted) say("No connection. Nothing typed is lost: run it again.");
+  } finally {
+    mine.isSending = false;
+    if (mine === last || !isRun) form().removeAttribute("aria-busy");
+  }
 }
 
 function show(fresh) {
@@ -78,8 +98,10 @@ document.addEventListener("submit", (event) => {
   else send(event.submitter);
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !event.target.closest?.("form[data-play]")) return;
-  event.preventDefault();
+  if (event.key !== "Enter" || !event.target.closest?.("form[data-play]")) return;
+  const isRun = event.ctrlKey || event.metaKey;
+  if (isRun || (event.repeat && event.target.localName !== "textarea")) event.preventDefault();
+  if (event.repeat || !isRun) return; // held down: one press
   form().requestSubmit(form().querySelector("button.primary[name=run]:enabled"));
 });
 addEventListener("popstate", async () => {
