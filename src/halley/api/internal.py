@@ -27,6 +27,7 @@ from halley.keys.service import Identity, Keys
 
 _PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
 _OF_A_BODY: Final = (b"content-type", b"content-length", b"content-encoding")
+_OF_A_FILE: Final = (b"range", b"if-range", b"if-none-match", b"if-match")
 _PIECE_BYTES: Final = 256 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 EVENTS: Final = (b"accept", b"text/event-stream")
@@ -102,6 +103,11 @@ class InternalApi:
             if answer.file is not None:
                 answer.file.close()
         return ApiAnswer(answer.status, answer.headers, whole)
+
+    async def file(self, call: Call, identity: Identity, path: str) -> Response:
+        """The API's answer to `call`, whose range and conditions are passed on; the bytes are not read yet."""
+        headers = [(name, call.headers[name]) for name in _OF_A_FILE if name in call.headers]
+        return await self._outcome(_scope(call, identity, call.method, path, None, None, headers), None)
 
     async def glance(
         self, call: Call, identity: Identity, path: str, *, query: Mapping[str, str] | None = None

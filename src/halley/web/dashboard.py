@@ -244,6 +244,7 @@ class Dashboard:
         known = {
             "visit": visit,
             "url": visit.url if visit is not None else lambda path: f"{prefix}{path}",
+            "file_url": self._file_url(prefix),
             "asset": lambda name: f"{prefix}{self.assets.path(name)}",
             "csrf_token": "" if visit is None else self.sign_ins.form_token(visit.cookie),
             "account": None if visit is None else visit.identity.account.username,
@@ -263,6 +264,11 @@ class Dashboard:
         if visit is not None and visit.note:
             sent.append(set_note("", is_https=self.guard.is_https(call)))
         return Response(status=status, headers=sent, body=body)
+
+    def _file_url(self, prefix: str) -> Callable[[str], str]:
+        """Where a page loads an output file from, by the path of its link: the link, or what the cookie opens."""
+        start = f"{prefix}/ui/d/" if self.settings.quirks.output_links_need_key else f"{prefix}/d/"
+        return lambda path: start + path.removeprefix(prefix).partition("/d/")[2]
 
     @staticmethod
     def redirect(location: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:

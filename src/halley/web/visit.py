@@ -120,6 +120,10 @@ class Visit:
         """What the API answers to this request's own body."""
         return await self._api.ask(self.call, self.identity, "POST", path, body=self.call)
 
+    async def file(self, path: str) -> Response:
+        """A file of the API, as this request asks for it; its bytes are sent as they are read."""
+        return await self._api.file(self.call, self.identity, path)
+
     async def follow(self, topic: str) -> Response:
         """The event stream of a topic (see `InternalApi.follow`)."""
         return await self._api.follow(self.call, self.identity, topic)

@@ -35,6 +35,14 @@ async def output(visit: Visit) -> View:
     return View("result.html", {"prediction": loaded.prediction}, result=loaded.result)
 
 
+async def file(visit: Visit) -> Response:
+    """An output file, by the capability of its link: for pages of a server whose links need a key as well.
+
+    The name in the path only suggests one to the browser.
+    """
+    return await visit.file(f"/d/{visit.params[0]}/file")
+
+
 class LoadedResult(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction for the macros of `output.html`, and as the API shows it: it may be large, so it stays JSON."""
 

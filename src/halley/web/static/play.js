@@ -1,6 +1,6 @@
 // The playground: runs without leaving the page, shows errors at their fields, takes dropped and pasted files, keeps the
 // code up to date. It asks the server for everything, by the same posts that the form sends without it.
-import { ask, el, follow, page, signIn } from "./run.js";
+import { ask, el, follow, page, shown as fileUrl, signIn } from "./run.js";
 
 const form = () => document.querySelector("form[data-play]");
 const say = (...said) => document.querySelector("[data-play-said]").replaceChildren(...said);
@@ -160,7 +160,7 @@ function preview(within) {
     if (!url) continue;
     const shown = el("p", { className: "preview row soft" });
     if (file ? file.type.startsWith("image/") && !file.type.includes("svg") : /\.(png|jpe?g|webp|gif|avif)$/i.test(url)) {
-      const picture = el("img", { src: url, alt: "", className: "thumb" });
+      const picture = el("img", { src: fileUrl(url), alt: "", className: "thumb" });
       picture.onload = picture.onerror = () => { if (file) URL.revokeObjectURL(url); if (!picture.naturalWidth) picture.remove(); };
       shown.append(picture);
     }

@@ -11,6 +11,7 @@ const runs = new Set();
 
 export const el = (name, of = {}, ...inside) => { const made = Object.assign(document.createElement(name), of); made.append(...inside); return made; };
 export const base = document.documentElement.dataset.base;
+export const shown = (url) => (LINK.test(url) ? document.documentElement.dataset.files + url.slice(url.lastIndexOf("/d/") + 3) : url);
 export const ask = (url, more = {}) => fetch(url, { cache: "no-store", ...more, headers: { "x-fragment": "1", ...more.headers } });
 export const page = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
 export const signIn = () => el("a", { href: `${base}/ui/sign-in`, target: "_blank", textContent: "Sign in" });
@@ -79,7 +80,7 @@ class Run {
     if (!isItem) { this.part("output").replaceChildren(); this.text = null; this.size = 0; }
     for (const one of !isItem && Array.isArray(value) ? value : [value]) {
       if (typeof one !== "string") this.write(`${JSON.stringify(one, null, 2)}\n`);
-      else if (!passed && one.length < 2000 && LINK.test(one)) this.file(one.slice(one.indexOf("/", 8)));
+      else if (!passed && one.length < 2000 && LINK.test(one)) this.file(shown(one));
       else this.write(one);
     }
   }
