@@ -100,6 +100,17 @@ async def test_it_ends_with_the_sign_in(world: World, browser: Browser) -> None:
     await elsewhere.stop()
 
 
+@pytest.mark.parametrize("path", ["/ui/live?topic=predictions", "/ui/predictions/{}/events"])
+async def test_a_silent_stream_ends_with_the_sign_in(world: World, browser: Browser, path: str) -> None:
+    made = await world.create()
+    listener = Listener(await browser.open_stream(path.format(made["id"])))
+    await settled()
+    await browser.post("/ui/sign-out")
+    await passed(world, CHECK_SECONDS)  # nothing happens meanwhile
+    assert listener.is_over
+    assert len(world.hub) == 0
+
+
 async def test_one_prediction_is_followed_by_its_account_only(world: World, browser: Browser) -> None:
     made = await world.create()
     other = await world.create()

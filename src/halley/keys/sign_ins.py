@@ -4,13 +4,14 @@ The key itself is looked up for each request: what it may do is what the browser
 its browsers are signed out.
 """
 
+import asyncio
 import base64
 import hmac
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from halley.clock import Clock
 from halley.errors import NotAuthenticated
@@ -102,16 +103,28 @@ class SignIns:
         return sign_in is not None and sign_in.ends_at > self._clock.now()
 
     async def while_valid(self, cookie: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """The pieces of a stream, until the browser is signed out: at most CHECK_SECONDS longer."""
-        checked_at = self._clock.monotonic()
+        """The pieces of a stream, until the browser is signed out: at most CHECK_SECONDS longer.
+
+        It does not wait for a piece to see that: some streams write past this one, or are silent.
+        """
+        signed_out = asyncio.ensure_future(self._signed_out(cookie))
+        following: asyncio.Future[bytes | None] | None = None
         async with aclosing(pieces):
-            async for piece in pieces:
-                now = self._clock.monotonic()
-                if now - checked_at >= CHECK_SECONDS:
-                    if not await self.is_valid(cookie):
+            try:
+                while True:
+                    following = asyncio.ensure_future(anext(pieces, None))
+                    await asyncio.wait([following, signed_out], return_when=asyncio.FIRST_COMPLETED)
+                    if signed_out.done() or (piece := following.result()) is None:
                         return
-                    checked_at = now
-                yield piece
+                    yield piece
+            finally:
+                await _cancelled(signed_out, following)
+
+    async def _signed_out(self, cookie: str) -> None:
+        """Return when the browser is not signed in any more."""
+        await self._clock.sleep(CHECK_SECONDS)
+        while await self.is_valid(cookie):
+            await self._clock.sleep(CHECK_SECONDS)
 
     def form_token(self, cookie: str) -> str:
         """What a form of this browser must send, so that forms of other sites are refused."""
@@ -135,3 +148,15 @@ class SignIns:
 
 def _text(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+async def _cancelled(*works: asyncio.Future[Any] | None) -> None:
+    """End what was begun, and wait for it."""
+    begun = [work for work in works if work is not None]
+    for work in begun:
+        work.cancel()
+    if begun:
+        await asyncio.wait(begun)
+    for work in begun:
+        if not work.cancelled():
+            work.exception()  # it is seen

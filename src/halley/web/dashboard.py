@@ -94,7 +94,7 @@ class Dashboard:
             async def show() -> Response:
                 self.guard.check_page(call)
                 visit = await self._signed_in(call, params, wants_json=wants_json)
-                return self._shown(visit, await row.show(visit))
+                return self._while_signed_in(visit, self._shown(visit, await row.show(visit)))
 
             return await self._answered(call, show, wants_json=wants_json)
 
@@ -110,7 +110,8 @@ class Dashboard:
                 call.held_body = self.bodies.hold(visit.identity.key.id)
                 form = await read_form(call, call.held_body, row.limit_bytes)
                 self._check_token(visit, form.get(TOKEN_FIELD))
-                return self._shown(visit, await row.act(visit, form))
+                visit.is_heavy = form.is_heavy
+                return await visit.apart(self._shown, visit, await row.act(visit, form))
 
             return await self._answered(call, act, wants_json=wants_json)
 
@@ -140,10 +141,7 @@ class Dashboard:
             async def follow() -> Response:
                 self.guard.check_page(call)
                 visit = await self._signed_in(call, call.params, wants_json=True)
-                answer = await row.open(visit)
-                if answer.chunks is not None:
-                    answer.chunks = self.sign_ins.while_valid(visit.cookie, answer.chunks)
-                return answer
+                return self._while_signed_in(visit, await row.open(visit))
 
             return await self._answered(call, follow, wants_json=True)
 
@@ -172,6 +170,12 @@ class Dashboard:
         visit.note = note_of(call)
         visit.is_https = self.guard.is_https(call)
         return visit
+
+    def _while_signed_in(self, visit: Visit, answer: Response) -> Response:
+        """The answer; if it is a stream, it ends with the sign-in."""
+        if answer.chunks is not None:
+            answer.chunks = self.sign_ins.while_valid(visit.cookie, answer.chunks)
+        return answer
 
     # answers
 

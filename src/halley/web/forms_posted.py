@@ -13,8 +13,14 @@ from halley.api.http.asgi import Call
 from halley.api.http.budget import HeldBody
 from halley.api.http.encodings import refuse_encoded
 from halley.errors import BadRequest, TooLarge
+from halley.web.apart import apart
+
+TEXT_BYTES: Final = 2 * 2**20
+"""Of all texts of a form, with their names; files do not count. A page shows them again, which takes a multiple."""
 
 _FIELDS: Final = 10_000
+_HEAVY_BYTES: Final = 64 * 1024
+_HEAVY_FIELDS: Final = 200
 _URL_ENCODED: Final = b"application/x-www-form-urlencoded"
 _IN_PARTS: Final = b"multipart/form-data"
 
@@ -33,6 +39,13 @@ class PostedForm:
     def __init__(self) -> None:
         self.fields: dict[str, list[str]] = {}
         self.files: dict[str, list[PostedFile]] = {}
+        self.count = 0  # of fields
+        self.text_bytes = 0
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether a page with all of it may take long."""
+        return self.text_bytes > _HEAVY_BYTES or self.count > _HEAVY_FIELDS
 
     def get(self, name: str, default: str = "") -> str:
         """The last value of a field."""
@@ -45,27 +58,28 @@ class PostedForm:
 
     def add(self, name: str, value: str) -> None:
         self.fields.setdefault(name, []).append(value)
+        self.count += 1
 
 
 async def read_form(call: Call, held: HeldBody, limit_bytes: int) -> PostedForm:
     """Read the whole form, which counts as `held` while it arrives.
 
     Raises:
-        TooLarge: larger than `limit_bytes`.
+        TooLarge: larger than `limit_bytes`, or its texts than TEXT_BYTES.
         BadRequest: it is not a form, or not a valid one.
         BodiesFull, Overloaded: too much is held already.
     """
     refuse_encoded(call)
-    pieces = _pieces(call, held, limit_bytes)
     kind, options = parse_options_header(call.headers.get(b"content-type", b""))
     form = PostedForm()
     if kind == _IN_PARTS:
-        await _read_parts(form, pieces, options, limit_bytes)
+        await _read_parts(form, _pieces(call, held, limit_bytes), options, limit_bytes)
         return form
-    body = b"".join([piece async for piece in pieces])
+    body = b"".join([piece async for piece in _pieces(call, held, min(limit_bytes, TEXT_BYTES))])
     if kind != _URL_ENCODED and body:
         raise BadRequest("A form must be URL-encoded or multipart/form-data.")
-    _read_pairs(form, body)
+    form.text_bytes = len(body)
+    await apart(form.is_heavy, _read_pairs, form, body)
     return form
 
 
@@ -112,6 +126,9 @@ async def _read_parts(
 
     def on_field(field: Any) -> None:
         count_one()
+        form.text_bytes += len(field.field_name or b"") + len(field.value or b"")
+        if form.text_bytes > TEXT_BYTES:
+            raise TooLarge(f"The texts of the form are larger than {TEXT_BYTES} bytes together. Send it to the API.")
         form.add(_text(field.field_name), _text(field.value))
 
     def on_file(file: Any) -> None:

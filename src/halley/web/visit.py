@@ -1,14 +1,17 @@
 """One request for a page, as its handler sees it, and what a handler returns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from halley.api.http.asgi import Call, Header, Response
 from halley.api.internal import ApiAnswer, InternalApi
 from halley.keys.records import Scope
 from halley.keys.service import Identity
+from halley.web.apart import apart
+
+R = TypeVar("R")
 
 
 class ApiRefused(Exception):
@@ -48,7 +51,7 @@ class Redirect:
 class Visit:
     """A signed-in reader's request. Everything that it shows comes from `ask` or `get`."""
 
-    __slots__ = ("_api", "call", "cookie", "identity", "is_https", "note", "params", "wants_json")
+    __slots__ = ("_api", "call", "cookie", "identity", "is_heavy", "is_https", "note", "params", "wants_json")
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Visit:
         self.wants_json = wants_json
         self.note = ""
         self.is_https = False  # how the browser reaches us
+        self.is_heavy = False  # it posted a large form
 
     @property
     def query(self) -> dict[str, str]:
@@ -127,6 +131,10 @@ class Visit:
     async def follow(self, topic: str) -> Response:
         """The event stream of a topic (see `InternalApi.follow`)."""
         return await self._api.follow(self.call, self.identity, topic)
+
+    async def apart(self, work: Callable[..., R], *args: Any) -> R:
+        """What the work on the posted form gives; with a large one it is done in a thread."""
+        return await apart(self.is_heavy, work, *args)
 
     def url(self, path: str, query: Mapping[str, Any] | None = None, /, **members: Any) -> str:
         """A link to a path of this server, below the path prefix of a proxy. Members that are None are left out."""

@@ -5,6 +5,7 @@ no two places have the same name. Other prefixes mark what belongs to the same p
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -20,9 +21,11 @@ _PREFIXES: Final = frozenset({VALUE, JSON, FILE, KEY, ITEM, CHOICE, EMPTY, NULL}
 ADD: Final = "add"
 REMOVE: Final = "remove"
 CHOOSE: Final = "choose"
+_VERBS: Final = frozenset({ADD, REMOVE, CHOOSE})
 
-_DEPTH: Final = 32  # of a name; the form itself has fewer levels
+_DEPTH: Final = 12  # of a name; the form itself has fewer levels
 _DIGITS: Final = 6
+_PRESSED: Final = 8  # a browser sends the name of one button; each looks at all items of its list
 
 
 def name_of(prefix: str, path: Sequence[str]) -> str:
@@ -33,7 +36,17 @@ def name_of(prefix: str, path: Sequence[str]) -> str:
 def split_name(name: str) -> tuple[str, list[str]]:
     """The prefix of a name, and its path."""
     prefix, *parts = name.split(".")
-    return prefix, [unquote(part) for part in parts]
+    return prefix, [unquote(part) if "%" in part else part for part in parts]
+
+
+def prefix_of(name: str) -> str:
+    """The prefix of a name, without a look at the rest of it."""
+    return name.partition(".")[0]
+
+
+def is_button(name: str) -> bool:
+    """Whether it is the name of a button that changes the form."""
+    return prefix_of(name) in _VERBS
 
 
 class PostedNode:
@@ -49,7 +62,10 @@ class PostedNode:
         """The node of a place; it is made if it is not there."""
         node = self
         for part in path:
-            node = node.below.setdefault(part, PostedNode())
+            below = node.below.get(part)
+            if below is None:
+                below = node.below[part] = PostedNode()
+            node = below
         return node
 
     def numbered(self) -> "list[PostedNode]":
@@ -62,10 +78,16 @@ def read_pairs(pairs: Iterable[tuple[str, str]]) -> PostedNode:
     """The posted values as a tree. Of values with the same name the last one counts. Other names are ignored."""
     top = PostedNode()
     for name, text in pairs:
-        prefix, path = split_name(name)
-        if prefix in _PREFIXES and len(path) <= _DEPTH:
+        if prefix_of(name) in _PREFIXES and name.count(".") <= _DEPTH:
+            prefix, path = split_name(name)
             top.at(path).texts[prefix] = text
     return top
+
+
+def press(top: PostedNode, pairs: Iterable[tuple[str, str]]) -> None:
+    """Do what the pressed buttons say (`act`)."""
+    for name, value in islice(((name, value) for name, value in pairs if is_button(name)), _PRESSED):
+        act(top, name, value)
 
 
 def act(top: PostedNode, name: str, value: str) -> bool:
@@ -73,9 +95,9 @@ def act(top: PostedNode, name: str, value: str) -> bool:
 
     False if it is another name.
     """
-    verb, path = split_name(name)
-    if verb not in {ADD, REMOVE, CHOOSE} or not path or len(path) > _DEPTH:
+    if not is_button(name) or not 0 < name.count(".") <= _DEPTH:
         return False
+    verb, path = split_name(name)
     if verb == ADD:
         node = top.at(path)
         last = max((int(part) for part in node.below if _is_number(part)), default=-1)

@@ -29,7 +29,7 @@ from halley.web.forms.texts import is_empty, value_of_text
 
 NOT_JSON: Final = "This is not valid JSON"
 VALUES: Final = 50_000
-"""In one JSON text. A page takes a microsecond for each, and nothing else is served meanwhile."""
+"""In all JSON texts of a form. A page takes a microsecond for each, and nothing else is served meanwhile."""
 
 
 class InputFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,16 +56,42 @@ def read_json(text: str) -> Any:
     Raises:
         ValueError: it is not JSON, and the message says where; or a page cannot show so many values or levels.
     """
-    try:
-        data = text.encode()
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ValueError(f"{NOT_JSON}: {error}.") from error
-    if is_deeper(data, DEPTH):
-        raise ValueError(f"A form takes at most {DEPTH} levels of lists and objects.")
-    if data.count(b",") > VALUES and without_strings(without_escapes(data)).count(b",") > VALUES:
-        raise ValueError(f"A form takes at most {VALUES:,} values. Send this input to the API.")
-    return value
+    return JsonReader().read(text)
+
+
+class JsonReader:
+    """Reads the JSON texts of one form, which have VALUES values together."""
+
+    def __init__(self) -> None:
+        self._left = VALUES
+
+    def read(self, text: str) -> Any:
+        """The value of a text. Raises as `read_json` does."""
+        try:
+            data = text.encode()
+        except UnicodeError as error:
+            raise ValueError(f"{NOT_JSON}: {error}.") from error
+        self._count(data)
+        try:
+            value = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ValueError(f"{NOT_JSON}: {error}.") from error
+        if is_deeper(data, DEPTH):
+            raise ValueError(f"A form takes at most {DEPTH} levels of lists and objects.")
+        return value
+
+    def _count(self, data: bytes) -> None:
+        """Count the values before they are made. One that is not the first of its list or object follows a comma."""
+        count = _separators(data)
+        if count > self._left:
+            count = _separators(without_strings(without_escapes(data)))
+        if count > self._left:
+            raise ValueError(f"A form takes at most {VALUES:,} values. Send this input to the API.")
+        self._left -= count
+
+
+def _separators(data: bytes) -> int:
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def _read(field: Field, node: PostedNode | None) -> Draft:
@@ -119,6 +145,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.faults: list[InputFault] = []
+        self._json = JsonReader()
 
     def members(self, fields: Sequence[Field], drafts: dict[str, Draft], path: tuple[str, ...]) -> dict[str, Any]:
         found = {f.name: self.value(f, drafts.get(f.name, BLANK), (*path, f.name)) for f in fields}
@@ -190,7 +217,7 @@ class _Writer:
 
     def _decoded(self, text: str, path: tuple[str, ...]) -> Any:
         try:
-            return read_json(text)
+            return self._json.read(text)
         except ValueError as error:
             self.faults.append(InputFault(path=path, text=str(error)))
             return UNSET

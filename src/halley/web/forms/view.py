@@ -69,12 +69,11 @@ def state_of_input(form: Form, value: Mapping[str, Any], *, is_json: bool = Fals
 
 
 def state_of_post(form: Form, pairs: Iterable[tuple[str, str]]) -> FormState:
-    """What was posted, after the pressed button did its work (`names.act`)."""
+    """What was posted, after the pressed button did its work."""
     listed = list(pairs)
     given = dict(listed)
     top = names.read_pairs(listed)
-    for name, value in listed:
-        names.act(top, name, value)
+    names.press(top, listed)
     return FormState(
         drafts=draft_of_post(form.fields, top),
         extra=_lines(given.get(EXTRA, "")),
@@ -85,7 +84,7 @@ def state_of_post(form: Form, pairs: Iterable[tuple[str, str]]) -> FormState:
 
 def is_edit(pairs: Iterable[tuple[str, str]]) -> bool:
     """Whether a button was pressed that only changes the form."""
-    return any(names.split_name(name)[0] in {names.ADD, names.REMOVE, names.CHOOSE} for name, _ in pairs)
+    return any(names.is_button(name) for name, _ in pairs)
 
 
 def input_from(form: Form, state: FormState) -> tuple[dict[str, Any], tuple[InputFault, ...]]:

@@ -9,6 +9,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -55,12 +56,12 @@ async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
     """Run the input, or do what another button says."""
     opened = await _opened(visit, posted.get("version"))
     pairs, faults = await with_uploads(visit, posted)
-    state = state_of_post(opened.form, pairs)
+    state = await visit.apart(state_of_post, opened.form, pairs)
     if is_edit(pairs):
         return await _page(visit, opened, state, faults)
-    value, wrong = input_from(opened.form, state)
+    value, wrong = await visit.apart(input_from, opened.form, state)
     if "switch" in posted.fields:
-        state, wrong = switched(opened.form, state)
+        state, wrong = await visit.apart(switched, opened.form, state)
         return await _page(visit, opened, state, [*faults, *wrong])
     if "share" in posted.fields and not wrong:
         return _shared(opened, value)
@@ -73,9 +74,10 @@ async def code(visit: Visit, posted: PostedForm) -> View:
     """Show the code for what the form contains: the page with its code open, or the code alone for a script."""
     opened = await _opened(visit, posted.get("version"))
     pairs, faults = await with_uploads(visit, posted)
-    state = state_of_post(opened.form, pairs)
-    value, _ = input_from(opened.form, state)
-    chosen = code_of(visit, opened, value, client=posted.get("client"), way=posted.get("way"), is_open=True)
+    state = await visit.apart(state_of_post, opened.form, pairs)
+    value, _ = await visit.apart(input_from, opened.form, state)
+    client, way = posted.get("client"), posted.get("way")
+    chosen = await visit.apart(partial(code_of, visit, opened, value, client=client, way=way, is_open=True))
     if not visit.is_fragment:
         return await _page(visit, opened, state, faults, code=chosen)
     return View("model_code.html", {"code": chosen.text}, code=chosen, opened=opened)
@@ -157,8 +159,9 @@ async def _page(
     problem: dict[str, Any] | None = None,
     code: ShownCode | None = None,
 ) -> View:
-    view = view_of(opened.form, state, faults)
-    value, _ = input_from(opened.form, state)
+    view = await visit.apart(view_of, opened.form, state, faults)
+    value, _ = await visit.apart(input_from, opened.form, state)
+    client, way = visit.query.get("client", ""), visit.query.get("way", "")
     data = {
         "model": opened.model,
         "version": None if opened.version is None else opened.version["id"],
@@ -174,8 +177,7 @@ async def _page(
         status=status,
         view=view,
         result=None if loaded is None else loaded.result,
-        code=code
-        or code_of(visit, opened, value, client=visit.query.get("client", ""), way=visit.query.get("way", "")),
+        code=code or await visit.apart(partial(code_of, visit, opened, value, client=client, way=way)),
         files=await earlier_files(visit, opened.form),
         summary=await summary_of(visit, opened),
         once=secrets.token_hex(8),
