@@ -161,6 +161,8 @@ def test_models_are_tables_with_paths_beside_their_file(place):
         ("[retention]\nweb = true\n", ["retention.web = True", "never"]),
         ('[retention]\napi_seconds = "1h"\n', ["retention.api_seconds", "Did you mean retention.api?"]),
         ("not toml", ["given.toml", "TOML"]),
+        pytest.param(f"x = {'[' * 3000}{']' * 3000}", ["given.toml", "nested too deeply"], id="deep"),
+        pytest.param(f"x = {'1' * 5000}", ["given.toml", "digits"], id="digits"),
     ],
 )
 def test_unfit_files_are_refused_by_name(place, config, words):

@@ -45,8 +45,10 @@ def from_files(config: Path | None, folder: Path, user_file: Path) -> Iterable[G
 def _load_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # also a number with more digits than Python reads
         raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path} cannot be read as TOML: it is nested too deeply.") from error
 
 
 def _from_table(prefix: str, table: Mapping[str, Any], origin: str, base: Path) -> Iterable[Given]:

@@ -197,6 +197,8 @@ def test_a_file_is_named_in_its_faults(tmp_path: Path) -> None:
         ("[create", "as TOML"),
         (GOOD.replace("[poll]", "[pol]"), "pol: there is"),
         ("#" * 2**20 + "#", "bytes"),
+        (f"x = {'[' * 3000}{']' * 3000}", "nested too deeply"),
+        (f"x = {'1' * 5000}", "digits"),
     ):
         path.write_text(text)
         with pytest.raises(Unusable, match=r"job\.toml") as caught:

@@ -56,8 +56,10 @@ def read_job(path: Path) -> Job:
         return job_of(text.decode(), path.parent)
     except OSError as error:
         raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # also a number with more digits than Python reads
         raise Unusable(f"{path} cannot be read as TOML: {error}.") from error
+    except RecursionError as error:
+        raise Unusable(f"{path} cannot be read: it is nested too deeply.") from error
     except JobFileError as error:
         raise Unusable(f"{path}: {error}") from error
 
@@ -67,7 +69,7 @@ def job_of(text: str, folder: Path) -> Job:
 
     Raises:
         JobFileError: something in it is wrong.
-        tomllib.TOMLDecodeError: it is no TOML.
+        ValueError, RecursionError: it is no TOML, or none that can be read.
     """
     table = converted(tomllib.loads(text))
     models = {name: _model(name, one, folder) for name, one in table.models.items()}
