@@ -19,6 +19,7 @@ from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.cog import pool
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
+from halley.providers.cog.report import refusal
 from halley.providers.cog.server import CogServer
 from halley.providers.services.api import Answer
 from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
@@ -247,6 +248,13 @@ async def test_an_input_that_the_server_refuses_is_refused():
         assert provider.take_slot("v")
         with pytest.raises(SubmitRefused, match=r"422: input: is not of type object"):
             await provider.submit(work(given=b"7"))
+
+
+@pytest.mark.parametrize("place", [5, None, "body.text", {"a": 1}, ["body", "text", 0]])
+def test_a_refusal_may_name_its_place_in_any_form(place: Any):
+    said = refusal(422, {"detail": [{"loc": place, "msg": "is wrong"}, 7]})
+    assert said.startswith("It answered 422: ")
+    assert said.endswith(": is wrong")
 
 
 # cut connections

@@ -34,6 +34,9 @@ READ = {  # answers that are one
     "no length": raw(OK, GOOD),
     "in chunks": raw(OK + b"transfer-encoding: chunked\r\n", b"%x;a=b\r\n%s\r\n0\r\nx: y\r\n\r\n" % (len(GOOD), GOOD)),
     "after others": raw(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 20 + OK, GOOD),
+    "with a charset that is none": raw(
+        OK + b"content-type: application/json; charset=punycode\r\n", GOOD[:-1] + b', "x": NaN}'
+    ),
     "with a cookie": ServiceFault(raw=answer(200, GOOD, headers={"set-cookie": "a=b; Path=/"})),
 }
 FAULTY = {

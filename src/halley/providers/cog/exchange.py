@@ -11,7 +11,6 @@ from enum import Enum, auto
 from typing import Final
 
 import msgspec
-from anyio import to_thread
 
 from halley.clock import Clock
 from halley.dispatch.ports import Outcome, Progress
@@ -26,6 +25,7 @@ from halley.providers.cog.sse import read_events
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
 from halley.providers.services.seen import SeenRun, read_run
+from halley.providers.services.steps import emit_all
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 STREAM_SILENCE_SECONDS: Final = 60.0  # a stream has a comment every 15 s
@@ -158,8 +158,7 @@ class CogExchange:
         self._run.end(self._run.report.outcome(seen))
 
     async def _say(self, parts: Iterator[Progress], *, is_large: bool) -> None:
-        """Report these parts; those of a large output are made in a thread."""
-        self._run.say(await to_thread.run_sync(list, parts) if is_large else parts)
+        await emit_all(parts, self._run.say, is_large=is_large)
 
     async def _sent(self, content: bytes) -> _Result:
         """Send it once; while its answer does not come, look at the run."""
@@ -224,9 +223,8 @@ class CogExchange:
 
     def _read(self, answer: Answer) -> _Result:
         """The verdict on a complete answer. A Cog server refuses with these, and begins nothing."""
-        seen, text = read_run(answer.body, self._run.id), answer.fault
+        seen, text = read_run(answer.body, self._run.id, is_large=is_large(answer.response)), answer.fault
         if answer.status == 200 and seen is not None and seen.state != "open":
-            seen = msgspec.structs.replace(seen, is_large=is_large(answer.response))
             return self._checked(with_time(seen, answer.body))
         if answer.status == 202 and seen is not None:
             return _Word.JOINED
@@ -299,7 +297,7 @@ class CogExchange:
                 seen_at = self._clock.monotonic()
                 if seen is not None:
                     self._run.begin()
-                    self._run.say(self._run.report.of_state(seen))
+                    await self._say(self._run.report.of_state(seen), is_large=seen.is_large)
                 elif is_gone_over:
                     return
             await self._clock.sleep(pause)

@@ -80,8 +80,7 @@ class RunReport:
 
 def end_in(event: StreamEvent, run_id: str) -> SeenRun | None:
     """The end of the run, if the event is that."""
-    seen = read_run(event.data, run_id) if event.name == "completed" else None
-    return None if seen is None else msgspec.structs.replace(seen, is_large=event.is_large)
+    return read_run(event.data, run_id, is_large=event.is_large) if event.name == "completed" else None
 
 
 def with_time(seen: SeenRun, body: Body | None) -> SeenRun:
@@ -116,9 +115,16 @@ def broken_by(event: StreamEvent) -> str:
 def refusal(status: int, body: Body | None) -> str:
     """Why the server did not do what it was asked: in a sentence, with the inputs that it does not take."""
     detail = None if body is None else body.get("detail")
-    faults = [one for one in detail if isinstance(one, dict)] if isinstance(detail, list) else []
+    listed = detail[:_MOST_FAULTS] if isinstance(detail, list) else []
+    faults = [one for one in listed if isinstance(one, dict)]
     if not faults:
         return f"It answered {status}: {error_text(body) or 'without a reason that can be read'}"
-    places = [".".join(str(part) for part in one.get("loc") or ()).removeprefix("body.") for one in faults]
-    texts = [f"{place}: {one.get('msg')}" for place, one in zip(places, faults, strict=True)]
-    return f"It answered {status}: {'; '.join(texts[:_MOST_FAULTS])}"
+    texts = [f"{_place(one)}: {one.get('msg')}" for one in faults]
+    return f"It answered {status}: {'; '.join(texts)}"
+
+
+def _place(fault: Body) -> str:
+    """Where a fault of an input is, without the word for the body."""
+    found = fault.get("loc")
+    parts = found if isinstance(found, list) else [] if found is None else [found]
+    return ".".join(str(part) for part in parts).removeprefix("body.")

@@ -1,13 +1,14 @@
 """One run at a Cog server that this process drives: what was reported of it so far, and how it ended."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any
 
 from halley.dispatch.ports import Emit, Outcome, Progress, Work
 from halley.providers.cog.report import RunReport
 from halley.providers.cog.said import SaidParts
 from halley.providers.cog.server import CogServer
+from halley.providers.services.steps import with_turns
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 
@@ -65,10 +66,9 @@ class CogRun:
         if not self._begun.done():
             self._begun.set_result(answer)
 
-    def say(self, parts: Iterable[Progress]) -> None:
+    def say(self, part: Progress) -> None:
         """Report progress."""
-        for part in parts:
-            self._said.add(part)
+        self._said.add(part)
         self._changed.set()
 
     def end(self, outcome: Outcome) -> None:
@@ -82,7 +82,7 @@ class CogRun:
         new = self._said.reader()
         while True:
             self._changed.clear()
-            for part in new():
+            async for part in with_turns(new()):
                 emit(part)
             if self._outcome is not None:
                 return self._outcome

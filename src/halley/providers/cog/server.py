@@ -10,7 +10,7 @@ from halley.egress import EgressResponse, OpenAnswer, OriginClient
 from halley.egress.errors import AddressRefused, FetchFailed, TooLarge
 from halley.providers.cog.health import Abilities, Health, read_abilities, read_health
 from halley.providers.cog.report import refusal
-from halley.providers.services.answers import read_object
+from halley.providers.services.answers import is_large, read_object
 from halley.providers.services.api import Answer
 from halley.providers.services.journal import Journal
 from halley.providers.services.seen import SeenRun, read_run
@@ -103,7 +103,8 @@ class CogServer:
             FetchFailed, TooLarge, AddressRefused: there was no complete answer.
         """
         answer = await self.ask("PUT", run_path(run_id), LOOK)
-        return read_run(answer.body, run_id) if answer.status == 202 else None
+        large = is_large(answer.response)
+        return read_run(answer.body, run_id, is_large=large) if answer.status == 202 else None
 
     async def cancel(self, run_id: str) -> Answer:
         """Ask it to stop a run."""

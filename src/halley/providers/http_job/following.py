@@ -15,6 +15,7 @@ from halley.providers.http_job.progress import ProgressLines
 from halley.providers.services.answers import plain
 from halley.providers.services.journal import Journal
 from halley.providers.services.poller import Poller, Watch
+from halley.providers.services.steps import emit_all
 
 LATE_LOOKS: Final = 5  # for an output that comes after the end
 
@@ -70,7 +71,7 @@ class JobFollowing:
             if not isinstance(seen, SeenJob):
                 self._poller.trouble(watch)
                 continue
-            has_changed = self._report(seen)
+            has_changed = await self._report(seen)
             if seen.state == "open" or self._waits_for_output(seen):
                 self._poller.settle(watch, has_changed=has_changed)
                 continue
@@ -81,7 +82,7 @@ class JobFollowing:
         text = f"The service does not know the run {self._handle} any more."
         return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
 
-    def _report(self, seen: SeenJob) -> bool:
+    async def _report(self, seen: SeenJob) -> bool:
         """Report what is new; returns whether anything was."""
         if seen.unknown is not None and seen.unknown != self._word:
             self._journal.note(
@@ -96,9 +97,7 @@ class JobFollowing:
         if text:
             self._emit(LogText(self._journal.without_token(text)))
         if seen.state != "succeeded" and not self._run.model.schema.has_file_output:
-            for part in self._reader.grown(seen.output):
-                self._emit(part)
-                has_changed = True
+            has_changed |= await emit_all(self._reader.grown(seen.output), self._emit, is_large=seen.is_large)
         if seen.progress is not None and seen.progress > self._progress:
             self._progress = seen.progress
             has_changed = True
@@ -143,6 +142,5 @@ class JobFollowing:
             text = self._journal.for_callers(f"The output could not be fetched. {error}")
             self._journal.note(str(error))
             return Outcome(status="failed", error=text, reason=GONE_REASON)
-        for part in parts:
-            self._emit(part)
+        await emit_all(parts, self._emit, is_large=seen.is_large)
         return Outcome(status="succeeded")

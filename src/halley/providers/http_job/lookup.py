@@ -25,6 +25,7 @@ from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
 from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
 from halley.providers.services.runs import Run
+from halley.providers.services.steps import with_turns
 
 PAGES: Final = 20
 _PAUSE_SECONDS: Final = 1.0
@@ -127,7 +128,7 @@ class LostJobs:
             rows = find(answer.value, form.items)
             if not isinstance(rows, list):
                 raise ProviderBusy(f"Its list has no items where the job file says. {answer.fault}")
-            for row in rows:
+            async for row in with_turns(rows):
                 at = _time(first_of(form.created_at, row))
                 if order.is_recent(at) and _is_like(form, row, create.values):
                     # without a time it may be an older one that looks the same

@@ -1,7 +1,7 @@
 """The output of a run: links are stored here, and what a content route has is fetched with the token."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import urljoin
@@ -79,8 +79,8 @@ class JobOutputs:
         schema, rules = run.model.schema, msgspec.structs.replace(self._rules, passes=run.passes)
         return OutputReader(b"" if schema.is_any_output else schema.document, rules)
 
-    async def parts(self, run: FinishedRun, reader: OutputReader) -> list[OutputPart]:
-        """The output, without what `reader` has given of it.
+    async def parts(self, run: FinishedRun, reader: OutputReader) -> Iterator[OutputPart]:
+        """The output, without what `reader` has given of it; made when it is asked for.
 
         Raises:
             HalleyError: it is not available; the message says why.
@@ -88,12 +88,12 @@ class JobOutputs:
         schema, content = run.model.schema, self._job.content
         if not schema.has_file_output:
             found = [run.output] if schema.is_list_output and not isinstance(run.output, list) else run.output
-            return list(reader.final(found))
+            return reader.final(found)
         if content is not None and (content.takes_output or run.output is None):
             files = await self._contents(content, run)
         else:
             files = [self._linked(item, self._job.answer.base64) for item in _items(run.output)]
-        return [self._part(files, is_list=schema.is_list_output or len(files) != 1, passes=run.passes)]
+        return iter([self._part(files, is_list=schema.is_list_output or len(files) != 1, passes=run.passes)])
 
     def _part(self, files: list[_File], *, is_list: bool, passes: bool) -> OutputPart:
         def places(kind: _Kind) -> tuple[Pointer, ...]:

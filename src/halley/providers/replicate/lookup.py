@@ -23,6 +23,7 @@ from halley.providers.replicate.named_runs import NamedRuns
 from halley.providers.services.api import Answer
 from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
 from halley.providers.services.runs import Run
+from halley.providers.services.steps import with_turns
 from halley.providers.services.verdicts import SubmitVerdict, handle_of
 
 PAGES: Final = 20  # of the list, of 100 runs each
@@ -181,7 +182,7 @@ class LostCreates:
                 earliest = since + clock_ahead(answer.response, self._clock)
                 order = NewestFirst(earliest, latest_of(earliest, within_seconds))
             body = answer.body or {}
-            for row in body.get("results") or ():
+            async for row in with_turns(body["results"]):
                 if not isinstance(row, dict) or not order.is_recent(_created_at(row)):
                     continue
                 if has_our_webhook(create, row) and handle_of(row):

@@ -208,12 +208,12 @@ class ReplicateProvider(ServiceProvider[Run]):
             return Look(fault=str(error))
         if answer.status in (404, 410):
             return Look(is_gone=True)
-        run = read_run(answer.body, handle) if answer.status == 200 else None
+        run = read_run(answer.body, handle, is_large=is_large(answer.response)) if answer.status == 200 else None
         if run is None:
             if answer.status < 400:  # others are noted already
                 self._journal.note(f"It shows no state of {handle}. {answer.fault}")
             return Look(fault=answer.fault)
-        return Look(run=msgspec.structs.replace(run, is_large=is_large(answer.response)))
+        return Look(run=run)
 
 
 def _ignore(url: str) -> None:

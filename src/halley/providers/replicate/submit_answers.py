@@ -8,7 +8,7 @@ from typing import Final
 
 from halley.egress import EgressResponse
 from halley.providers.replicate.profiles import Profile
-from halley.providers.services.answers import Body, error_code, error_text
+from halley.providers.services.answers import Body, error_code, error_text, is_large
 from halley.providers.services.seen import read_run
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, handle_of
 
@@ -22,7 +22,8 @@ def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -
     status, handle = response.status, handle_of(body)
     text = f"It answered {status}: {error_text(body) or 'without a reason that can be read'}"
     if 200 <= status < 300 and handle:
-        return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status, run=read_run(body, handle))
+        run = read_run(body, handle, is_large=is_large(response))
+        return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status, run=run)
     if profile.key_seconds and (found := _by_key(body)) is not None:
         return found
     if proves_nothing(profile, response, body):

@@ -1,21 +1,18 @@
 """Reports one run of a service until its end."""
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Final
 
-from anyio import to_thread
-
-from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart
+from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.services.journal import Journal
 from halley.providers.services.outputs import OutputReader
 from halley.providers.services.poller import Look, Poller, Watch
 from halley.providers.services.seen import SeenRun
+from halley.providers.services.steps import emit_all
 
 LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
 
-_AT_ONCE: Final = 500  # parts of a large output, between which other work continues
 _NO_REASON: Final = "The service gave no reason."
 _CANCELED: Final = "The run was canceled at its service."  # shown only if it was not canceled here
 _REMOVED: Final = "The service had removed the output before it was copied."
@@ -95,17 +92,8 @@ class RunFollowing:
             self._log_chars = len(run.logs)
             has_changed = True
         if run.state != "succeeded":
-            has_changed |= await self._emit_all(self._reader.grown(run.output), is_large=run.is_large)
+            has_changed |= await emit_all(self._reader.grown(run.output), self._emit, is_large=run.is_large)
         return has_changed
-
-    async def _emit_all(self, parts: Iterator[OutputPart], *, is_large: bool) -> bool:
-        """Report these parts; returns whether there are any. Many, or a part with many texts, are made in a thread."""
-        has_any = False
-        while batch := await (to_thread.run_sync(_some, parts) if is_large else _at_once(parts)):
-            has_any = True
-            for part in batch:
-                self._emit(part)
-        return has_any
 
     def _waits_for_output(self, run: SeenRun) -> bool:
         self._late += run.is_late
@@ -117,7 +105,7 @@ class RunFollowing:
         if run.state == "succeeded" and run.output is None and run.is_removed:
             return Outcome(status="failed", error=_REMOVED, reason="upstream_output_gone")
         if run.state == "succeeded":
-            await self._emit_all(self._reader.final(run.output), is_large=run.is_large)
+            await emit_all(self._reader.final(run.output), self._emit, is_large=run.is_large)
         for name, value in run.metrics.items():
             self._emit(MetricValue(name=name, value=value))
         if run.state == "failed":
@@ -128,11 +116,3 @@ class RunFollowing:
 
 def _never() -> bool:
     return False
-
-
-def _some(parts: Iterator[OutputPart]) -> list[OutputPart]:
-    return list(islice(parts, _AT_ONCE))
-
-
-async def _at_once(parts: Iterator[OutputPart]) -> list[OutputPart]:
-    return list(parts)

@@ -40,8 +40,8 @@ class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == "succeeded" and self.output is None and not self.is_removed
 
 
-def read_run(body: Body | None, handle: str) -> SeenRun | None:
-    """None if the answer is no prediction, or another one."""
+def read_run(body: Body | None, handle: str, *, is_large: bool) -> SeenRun | None:
+    """None if the answer is no prediction, or another one. `is_large`: see `answers.is_large`."""
     if body is None or not isinstance(word := body.get("status"), str) or not word:
         return None
     if body.get("id", handle) != handle:
@@ -60,6 +60,7 @@ def read_run(body: Body | None, handle: str) -> SeenRun | None:
         predict_time=_seconds(metrics.get("predict_time")),
         is_removed=body.get("data_removed") is True,
         stream=_stream(body.get("urls")),
+        is_large=is_large,
     )
 
 
