@@ -1,13 +1,14 @@
 """Lists with filters, summaries, groups of errors and tags."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
 
-from api.world import CountingStore, World
+from api.world import Connection, CountingStore, World
+from halley.api.waiting.hold import GONE_KEY, MAY_READ
 from halley.predictions.filters import PredictionFilter
 from halley.predictions.fingerprints import fingerprint
 from halley.predictions.search import FoundPredictions, RunTimes, SearchPart
@@ -24,6 +25,23 @@ class NarrowStore(CountingStore):
         self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
     ) -> FoundPredictions:
         return await super().search(account_id, wanted, msgspec.structs.replace(part, most_rows=2), source=source)
+
+
+class WatchedStore(CountingStore):
+    """Notes whether the reader of a search has left, before it begins and after `while_reading`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bool] = []
+        self.while_reading: Callable[[], object] = list
+
+    async def search(
+        self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
+    ) -> FoundPredictions:
+        before = part.is_over()
+        self.while_reading()
+        self.seen += [before, part.is_over()]
+        return await super().search(account_id, wanted, part, source=source)
 
 
 async def failed(world: World, error: str, **more: Any) -> str:
@@ -114,6 +132,20 @@ async def test_a_search_goes_on_after_rows_that_do_not_fit() -> None:
         if url is None:
             break
     assert back == expected
+
+
+async def test_a_search_is_told_that_its_reader_has_left() -> None:
+    store, connection = WatchedStore(), Connection()
+    world = await World(store=store).fill()
+    store.while_reading = connection.lose
+    await world.request("GET", "/v1/predictions?status=failed", connection=connection)
+    assert store.seen == [False, True]
+    page, store.seen, store.while_reading = Connection(), [], list
+    await failed(world, "x")
+    page.scope[GONE_KEY] = MAY_READ
+    reply = await world.request("GET", "/v1/predictions?status=failed", scope_extra=page.scope)
+    assert store.seen == [True, True]
+    assert len(reply.json()["results"]) == 1  # the answer is a whole one: the client may still read
 
 
 async def test_a_link_to_the_next_page_keeps_the_filter(world: World) -> None:

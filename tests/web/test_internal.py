@@ -7,8 +7,11 @@ import pytest
 
 from api.world import World, settled
 from halley.api.http.asgi import Call
+from halley.api.waiting.hold import GONE_KEY
 from halley.keys.records import Scope
 from halley.keys.service import Identity
+from halley.predictions.filters import PredictionFilter
+from halley.predictions.search import FoundPredictions, SearchPart
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +59,30 @@ async def test_scopes_count(world: World) -> None:
     made = await world.dashboard.api.ask(call_of(world), await alice(world), "POST", "/v1/predictions", body=body)
     assert made.status == 201
     assert made.header(b"location").endswith(made.json()["id"])
+
+
+async def test_a_read_is_told_that_the_reader_of_the_page_has_left(world: World) -> None:
+    seen: list[bool] = []
+    search = world.store.search
+
+    async def noted(account_id: str, wanted: PredictionFilter, part: SearchPart, **more: Any) -> FoundPredictions:
+        seen.append(part.is_over())
+        return await search(account_id, wanted, part, **more)
+
+    world.store.search = noted  # type: ignore[method-assign]
+    api, call, reader = world.dashboard.api, call_of(world), await alice(world)
+    query = {"status": "failed"}
+    await api.glance(call, reader, "/v1/predictions", query=query)
+    call.scope[GONE_KEY] = True
+    await api.ask(call, reader, "GET", "/v1/predictions", query=query)
+    await api.glance(call, reader, "/v1/predictions", query=query)
+    assert seen == [False, True, True]
+    live = await api.follow(call_of(world), reader, "predictions")
+    assert live.chunks is not None
+    await anext(live.chunks)
+    await api.glance(call, reader, "/v1/predictions", query=query)
+    assert seen[3:] == [False]  # others may wait for the same answer
+    await live.chunks.aclose()
 
 
 async def test_it_waits_for_a_deferred_answer_and_passes_streams_on(world: World) -> None:

@@ -32,6 +32,7 @@ _PIECE_BYTES: Final = 256 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 EVENTS: Final = (b"accept", b"text/event-stream")
 _OF_CONNECTION: Final = frozenset({GONE_KEY, HOLD_KEY, STREAM_KEY})
+_OF_READER: Final = frozenset({GONE_KEY})
 
 
 class ApiAnswer:
@@ -90,9 +91,14 @@ class InternalApi:
         """
         scope = _scope(call, identity, method, path, query, body, headers)
         if EVENTS in headers:
-            scope = _StreamScope(scope, call.scope)
+            scope = _LinkedScope(scope, call.scope, _OF_CONNECTION)
+        elif method == "GET":
+            scope = _LinkedScope(scope, call.scope, _OF_READER)
+        return await self._asked(scope, body)
+
+    async def _asked(self, scope: Scope, body: Any = None) -> ApiAnswer:
         answer = await self._outcome(scope, body)
-        if method != "GET":
+        if scope["method"] != "GET":
             self._glances.forget()  # its reader looks for what it changed
         chunks = answer.chunks if answer.file is None else answer.file.chunks()
         if chunks is None or _is_stream(answer.headers):
@@ -115,7 +121,10 @@ class InternalApi:
         """As `ask` for a read, but pages of the same account may get one answer as long as nothing changes."""
         scopes = tuple(sorted(identity.key.scopes))
         key = (identity.account.id, scopes, call.variant.number, path, tuple(sorted((query or {}).items())))
-        return await self._glances.get(key, lambda: self.ask(call, identity, "GET", path, query=query))
+        scope = _scope(call, identity, "GET", path, query, None, ())
+        if self.changes.noted is None:  # else others wait for the answer, too
+            scope = _LinkedScope(scope, call.scope, _OF_READER)
+        return await self._glances.get(key, lambda: self._asked(scope))
 
     async def follow(self, call: Call, identity: Identity, topic: str) -> Response:
         """The event stream that says when something of a topic has changed; its reader then asks what.
@@ -172,27 +181,30 @@ def _received(data: bytes) -> Receive:
     return receive
 
 
-class _StreamScope(dict[str, Any]):
-    """The scope of a stream that is passed on: it ends when the reader of the outer request leaves."""
+class _LinkedScope(dict[str, Any]):
+    """The scope of a request whose outer request has what the connection says under some names: that its reader has
+    left; and what a stream needs that is passed on.
+    """
 
-    def __init__(self, values: Scope, outer: Scope) -> None:
+    def __init__(self, values: Scope, outer: Scope, linked: frozenset[str]) -> None:
         super().__init__(values)
         self._outer = outer
+        self._linked = linked
 
     def __contains__(self, name: object) -> bool:
-        return name in self._outer if name in _OF_CONNECTION else super().__contains__(name)
+        return name in self._outer if name in self._linked else super().__contains__(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name in _OF_CONNECTION:
+        if name in self._linked:
             self._outer[name] = value
         else:
             super().__setitem__(name, value)
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._outer.get(name, default) if name in _OF_CONNECTION else super().get(name, default)
+        return self._outer.get(name, default) if name in self._linked else super().get(name, default)
 
     def pop(self, name: str, *default: Any) -> Any:
-        return self._outer.pop(name, *default) if name in _OF_CONNECTION else super().pop(name, *default)
+        return self._outer.pop(name, *default) if name in self._linked else super().pop(name, *default)
 
 
 class _Verified(Credential):

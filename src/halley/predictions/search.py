@@ -3,7 +3,7 @@
 All of it is bounded: each question looks at a limited number of rows, however many are stored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -19,9 +19,14 @@ MOST_COUNTED: Final = 10_000
 """Entries of the queue for one count."""
 
 
+def never() -> bool:
+    """Its reader waits for all of it."""
+    return False
+
+
 class SearchPart(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of what is found. `older_than`/`newer_than` are ids, as in `PredictionStore.page`; at most one is
-    given.
+    given. Once `is_over` is true its reader waits no more: the search may end with what it has found, and say where.
     """
 
     limit: int
@@ -29,6 +34,7 @@ class SearchPart(msgspec.Struct, frozen=True, kw_only=True):
     newer_than: str | None = None
     limit_bytes: int | None = None
     most_rows: int = MOST_LOOKED_AT
+    is_over: Callable[[], bool] = never
 
 
 class FoundPredictions(Page, frozen=True, kw_only=True):
@@ -109,7 +115,7 @@ class SearchStore(Protocol):
         ...
 
     async def load(self, account_id: str, model: str | None) -> Load:
-        """The queue of the account. Looks at MOST_COUNTED entries of it at most."""
+        """The queue of the account, or what is of a model in it. Counts MOST_COUNTED at most."""
         ...
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:

@@ -1,15 +1,18 @@
 """A search takes as many steps with many stored predictions as with few."""
 
 import sqlite3
+from asyncio import create_task, gather, sleep
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from halley.ids import first_id_at
-from halley.predictions.filters import read_filter
+from halley.ids import LAST_ID, first_id_at
+from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.search import SearchPart
 from halley.store.sqlite import SqliteStore, open_sqlite
+from halley.store.sqlite.walks import Walker
 from halley.testing.clock import T0
 
 pytestmark = pytest.mark.anyio
@@ -40,8 +43,51 @@ QUESTIONS: dict[str, Question] = {
 }
 
 
+QUEUE = (
+    "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at)"
+    " SELECT id, 'v', ?1, 0, NULL, 0, 0, 0 FROM predictions"
+)
+NONE_FITS = read_filter({"provider": "x"})
+LIVE = read_filter({"status": "starting"})
+
+
+def _give(connection: sqlite3.Connection, account_id: str, most: int) -> None:
+    connection.execute("UPDATE predictions SET account_id = ? WHERE number <= ?", (account_id, most))
+
+
+def _wait(connection: sqlite3.Connection, account_id: str) -> None:
+    connection.execute(QUEUE, (account_id,))
+
+
 def _add(connection: sqlite3.Connection, first: int, last: int) -> None:
     connection.execute(ROW, (first, last, first_id_at(T0)[:16]))
+
+
+class Turns:
+    """Notes which account used the reading connection, and the steps of SQLite's machine of each use, in hundreds."""
+
+    def __init__(self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        self.steps: list[int] = []
+        self._store = store
+        monkeypatch.setattr(store._reads, "_on_one_snapshot", self._noted(store._reads._on_one_snapshot))
+
+    async def search(self, name: str, wanted: PredictionFilter = NONE_FITS, part: SearchPart | None = None) -> None:
+        await self._store.search(name, wanted, part or SearchPart(limit=20))
+
+    def _noted(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(what: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+            walker = next((one for one in args if isinstance(one, Walker) and not one._walk.own), None)
+            self.names.append("another" if walker is None else walker._walk.bound_values[0])
+            self.steps.append(0)
+            self._store._reads._other.set_progress_handler(self._step, 100)
+            return read(what, args)
+
+        return noted
+
+    def _step(self) -> int:
+        self.steps[-1] += 1
+        return 0
 
 
 async def _steps(store: SqliteStore, ask: Question) -> int:
@@ -74,3 +120,61 @@ async def test_a_stranger_finds_nothing(tmp_path: Path) -> None:
             assert (await store.search("bert", read_filter(members), PART)).items == ()
         assert (await store.failures("bert", read_filter({}), 9)).items == ()
         assert await store.newest_runs("bert", None, 9) == []
+
+
+async def test_others_wait_for_one_step_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store._writer.submit(_add, 1, MANY)
+        turns = Turns(store, monkeypatch)
+        searches = [create_task(turns.search("anna", read_filter({"error": "absent"}))) for _ in range(10)]
+        while len(turns.names) < 5:
+            await sleep(0)
+        before = len(turns.names)
+        await store.page("bert", limit=5)
+        assert turns.names[before:].index("another") <= 1
+        assert not any(search.done() for search in searches)
+        await gather(*searches)
+        assert max(turns.steps) < 150
+
+
+async def test_searches_of_accounts_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store._writer.submit(_add, 1, MANY)
+        await store._writer.submit(_give, "bert", MANY // 2)
+        turns = Turns(store, monkeypatch)
+        many = [create_task(turns.search("anna")) for _ in range(20)]
+        while len(turns.names) < 3:
+            await sleep(0)
+        before = len(turns.names)
+        await turns.search("bert")
+        names = turns.names[before:]
+        assert names.count("bert") >= 2
+        assert names.count("anna") <= 2 * names.count("bert") + 1
+        await gather(*many)
+
+
+async def test_the_queue_is_walked_through_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store._writer.submit(_add, 1, MANY)
+        await store._writer.submit(_wait, "bert")
+        turns = Turns(store, monkeypatch)
+        assert (await store.search("anna", LIVE, SearchPart(limit=20))).resume is None
+        assert (await store.search("bert", NONE_FITS, SearchPart(limit=20))).items == ()
+        assert (await store.load("anna", None)).waiting == 0
+        assert (await store.load("bert", None)).waiting == MANY
+        assert (await store.load("bert", "demo/*")).waiting == MANY
+        assert max(turns.steps) < 800
+
+
+async def test_a_search_ends_when_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store._writer.submit(_add, 1, MANY)
+        turns = Turns(store, monkeypatch)
+        part = SearchPart(limit=20, is_over=lambda: len(turns.names) >= 2)
+        page = await store.search("anna", NONE_FITS, part)
+        assert len(turns.names) == 3  # the last one looks at nothing
+        assert page.has_older
+        assert page.resume is not None
+        await store._writer.submit(_wait, "bert")
+        page = await store.search("anna", LIVE, SearchPart(limit=20, is_over=lambda: True))
+        assert (page.items, page.resume) == ((), LAST_ID)

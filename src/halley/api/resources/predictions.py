@@ -14,6 +14,7 @@ from halley.api.presentation.paging import PageBody, page_link, read_cursor, rea
 from halley.api.presentation.problems import invalid
 from halley.api.presentation.statuses import OFFICIAL
 from halley.api.waiting import long_poll
+from halley.api.waiting.hold import GONE_KEY
 from halley.errors import BadRequest, NotFound
 from halley.ids import FIRST_ID, LAST_ID, is_id
 from halley.predictions.filters import FILTER_MEMBERS, read_filter
@@ -100,6 +101,7 @@ async def search(
         limit_bytes=parts.limits.page_bytes,
         older_than=found.get("older_than"),
         newer_than=found.get("newer_than"),
+        is_over=lambda: GONE_KEY in call.scope,
     )
     return await parts.overview.search(call.account_id, wanted, part, source=found.get("source"))
 

@@ -73,10 +73,10 @@ class MemorySearch(MemoryPart):
             if entry.prediction.account_id == account_id
             and entry.place is not None
             and not entry.prediction.is_terminal
+            and (model is None or fits_pattern(entry.prediction.model, model))
         ][: MOST_COUNTED + 1]
-        fitting_ones = [entry for entry in entries if model is None or fits_pattern(entry.prediction.model, model)]
-        waiting = sum(entry.waits for entry in fitting_ones)
-        return Load(waiting=waiting, running=len(fitting_ones) - waiting, is_more=len(fitting_ones) > MOST_COUNTED)
+        waiting = sum(entry.waits for entry in entries)
+        return Load(waiting=waiting, running=len(entries) - waiting, is_more=len(entries) > MOST_COUNTED)
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
         failed = PredictionFilter(

@@ -15,6 +15,7 @@ from anyio import CapacityLimiter
 
 from halley.errors import Overloaded
 from halley.predictions.fingerprints import fingerprint
+from halley.slots import Slots
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, PREDICTION_COLUMNS
 from halley.store.sqlite.schema import connect
 from halley.store.sqlite.writer import is_disk_fault
@@ -41,6 +42,7 @@ class Reads:
         self._other = connect(path, read_only=True, cache_kib=_THREAD_CACHE_KIB)
         self._other.create_function("error_group", 2, fingerprint, deterministic=True)
         self._one_at_a_time = CapacityLimiter(1)
+        self._turns = Slots(1)
 
     def one(self, statement: str, *values: Any) -> Any:
         """The first row, or None. Statements must find at most one: an unfinished statement would block checkpoints."""
@@ -66,6 +68,15 @@ class Reads:
     async def elsewhere(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(connection, *args)` in a thread, on one snapshot."""
         return await run_to_completion(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
+
+    async def in_turn(self, account_id: str, read: Callable[..., T], *args: Any) -> T:
+        """As `elsewhere`, for one step of what looks at many rows: one such step at a time, the accounts in turns.
+
+        So other reads wait for one step at most, however many searches there are; and a search of one account waits for
+        two steps of another account before each of its own at most, however many searches that one has.
+        """
+        async with self._turns.hold(account=account_id):
+            return await self.elsewhere(read, *args)
 
     async def close(self) -> None:
         """Close both; the second after a running read whose caller was cancelled."""

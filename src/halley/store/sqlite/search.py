@@ -1,16 +1,15 @@
 """Searches over many predictions, each along one index and over a limited number of rows: `SearchStore` in SQL."""
 
-# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
-
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from halley.clock import from_micros, to_micros
-from halley.ids import first_id_at
+from halley.ids import FIRST_ID, LAST_ID, first_id_at
 from halley.predictions.filters import PredictionFilter, folded
 from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.search import (
@@ -28,78 +27,27 @@ from halley.predictions.status import LIVE, UNSUCCESSFUL, WITH_ERROR, Source, St
 from halley.store.sqlite.paging import SIZE, Recent, fitting, id_bound, records
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.tags import read_tags
+from halley.store.sqlite.walks import Walk, Walker
 
-_FIRST_LOOK: Final = 500  # rows
+T = TypeVar("T")
+
 _RUN: Final = "p.status, p.created_at, p.started_at, p.completed_at"
 _FAILURE: Final = f"p.id, p.model, substr(p.error, 1, {COMPARED_CHARACTERS}), p.created_at"
+_ENTRIES_AT_ONCE: Final = 4000
+_OF_MODEL_AT_ONCE: Final = 1000  # the prediction of each is read
+_END_OF_ENTRIES: Final = (
+    "SELECT prediction_id FROM queue WHERE prediction_id > ? ORDER BY prediction_id LIMIT 1 OFFSET ?"
+)
 # one of a canceled prediction that its holder has not left yet is neither waiting nor running
 _ENTRIES: Final = (
-    "(SELECT prediction_id, session_id IS NULL AS waits FROM queue WHERE account_id = ? AND NOT is_ended LIMIT ?)"
+    "SELECT session_id IS NULL AS waits FROM queue{join} WHERE prediction_id > ? AND prediction_id <= ?"
+    " AND queue.account_id = ? AND NOT is_ended{of_model} LIMIT ?"
 )
-_LOAD: Final = f"SELECT waits, count(*) FROM {_ENTRIES} GROUP BY waits"
-_LOAD_OF_MODEL: Final = (
-    f"SELECT waits, count(*) FROM {_ENTRIES} CROSS JOIN predictions AS p ON p.id = prediction_id"
-    " WHERE p.model GLOB ? GROUP BY waits"
+_COUNT: Final = "SELECT count(*), coalesce(sum(waits), 0) FROM ({entries})"
+_LOAD: Final = _COUNT.format(entries=_ENTRIES.format(join="", of_model=""))
+_LOAD_OF_MODEL: Final = _COUNT.format(
+    entries=_ENTRIES.format(join=" CROSS JOIN predictions AS p ON p.id = prediction_id", of_model=" AND p.model GLOB ?")
 )
-
-
-class _Walk(msgspec.Struct, frozen=True):
-    """The rows that are looked at, in the order of an id: those of an index, the queue, or a tag.
-
-    `bounds` limit what is walked through, `tests` say which of it fits; both have their values.
-    """
-
-    source: str
-    key: str
-    bounds: str
-    tests: str
-    bound_values: tuple[Any, ...]
-    test_values: tuple[Any, ...]
-
-    def rows(
-        self, connection: sqlite3.Connection, columns: str, part: SearchPart, *, backwards: bool, limit: int
-    ) -> tuple[list[Any], str | None]:
-        """The columns of rows that fit, and the last id that was looked at if there may be more after it."""
-        # most pages are full after a few rows: to find where 20,000 rows end takes longer than to read such a page
-        first = min(_FIRST_LOOK, part.most_rows)
-        found, end = self._look(connection, columns, part, first, backwards=backwards, limit=limit)
-        if end is not None and len(found) < limit and first < part.most_rows:
-            found, end = self._look(connection, columns, part, part.most_rows, backwards=backwards, limit=limit)
-        return found, end
-
-    def _look(
-        self,
-        connection: sqlite3.Connection,
-        columns: str,
-        part: SearchPart,
-        most_rows: int,
-        *,
-        backwards: bool,
-        limit: int,
-    ) -> tuple[list[Any], str | None]:
-        bounds, values = self.bounds, self.bound_values
-        start = part.newer_than if backwards else part.older_than
-        before, after, order = (">", "<=", "ASC") if backwards else ("<", ">=", "DESC")
-        if start is not None:
-            bounds += f" AND {self.key} {before} ?"
-            values = (*values, start)
-        ends = connection.execute(
-            f"SELECT {self.key} FROM {self.source} WHERE {bounds} ORDER BY {self.key} {order} LIMIT 2 OFFSET ?",
-            (*values, most_rows - 1),
-        ).fetchall()
-        end: str | None = ends[0][0] if len(ends) > 1 else None
-        if end is not None:
-            bounds += f" AND {self.key} {after} ?"
-            values = (*values, end)
-        found = connection.execute(
-            f"SELECT {columns} FROM {self._joined()} WHERE {bounds}{self.tests} ORDER BY {self.key} {order} LIMIT ?",
-            (*values, *self.test_values, limit),
-        ).fetchall()
-        return found, end
-
-    def _joined(self) -> str:
-        joined = " CROSS JOIN predictions AS p ON p.id = s.prediction_id"
-        return self.source if self.key == "p.id" else self.source + joined
 
 
 class SearchRows(SqlitePart):
@@ -108,10 +56,14 @@ class SearchRows(SqlitePart):
     async def search(
         self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
     ) -> FoundPredictions:
-        return await self._reads.elsewhere(_read_page, self._recent.get, _walk(account_id, wanted, source), part)
+        backwards = part.newer_than is not None
+        walk = _walk(account_id, wanted, source)
+        walker = Walker(walk, f"p.id, {SIZE}", part, limit=part.limit + 1, backwards=backwards)
+        return await self._walked(account_id, walker, part, partial(_read_page, self._recent.get, part))
 
     async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
-        return await self._reads.elsewhere(_read_ids, _walk(account_id, wanted), part)
+        walker = Walker(_walk(account_id, wanted), "p.id", part, limit=part.limit + 1)
+        return await self._walked(account_id, walker, part, partial(_read_ids, part))
 
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return await self._reads.elsewhere(read_tags, prediction_ids)
@@ -122,7 +74,7 @@ class SearchRows(SqlitePart):
         wanted = PredictionFilter(model=model, key=key)
         walk = _walk(account_id, wanted)
         part = SearchPart(limit=limit, most_rows=MOST_LOOKED_AT if wanted else limit)
-        rows, _ = await self._reads.elsewhere(_rows, walk, _RUN, part)
+        rows = await self._walked(account_id, Walker(walk, _RUN, part, limit=limit), part, _read_rows)
         return [
             RunTimes(
                 status=Status(status),
@@ -134,33 +86,52 @@ class SearchRows(SqlitePart):
         ]
 
     async def load(self, account_id: str, model: str | None) -> Load:
-        return await self._reads.elsewhere(_read_load, account_id, model)
+        counts = _Counts(account_id, model)
+        while await self._reads.in_turn(account_id, counts.step):
+            pass
+        return Load(waiting=counts.waiting, running=counts.running, is_more=counts.is_more)
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
-        if wanted.is_impossible:
+        if wanted.is_impossible or (wanted.statuses and not wanted.statuses & WITH_ERROR):
             return FoundFailures(items=())
         walk = _walk(account_id, msgspec.structs.replace(wanted, statuses=WITH_ERROR))
-        rows, end = await self._reads.elsewhere(_rows, walk, _FAILURE, SearchPart(limit=most_rows, most_rows=most_rows))
+        part = SearchPart(limit=most_rows, most_rows=most_rows)
+        walker = Walker(walk, _FAILURE, part, limit=most_rows)
+        rows = await self._walked(account_id, walker, part, _read_rows)
         failures = [
             Failure(id=name, model=model, error=error or "", created_at=from_micros(created))
             for name, model, error, created in rows
         ]
-        return FoundFailures(items=tuple(failures), resume=end)
+        return FoundFailures(items=tuple(failures), resume=walker.end)
+
+    async def _walked(
+        self, account_id: str, walker: Walker, part: SearchPart, finish: Callable[[sqlite3.Connection, Walker], T]
+    ) -> T:
+        """What `finish` makes of all that was found."""
+        while True:
+            if part.is_over():
+                walker.stop()
+            outcome: T | None = await self._reads.in_turn(account_id, _step, walker, finish)
+            if outcome is not None:
+                return outcome
 
 
-def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = None) -> _Walk:
+def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = None) -> Walk:
     """How to look for it: by the tag, else by the queue or the failed ones if only these can fit, else by all."""
     statuses = wanted.wanted_statuses
+    own: tuple[str, str] | None = None
+    values: list[Any] = [account_id]
     if wanted.tag is not None:
-        table, key, bounds, values = "tags AS s", "s.prediction_id", "s.account_id = ? AND s.tag = ?", [wanted.tag]
+        table, key, bounds = "tags AS s", "s.prediction_id", "s.account_id = ? AND s.tag = ?"
+        values.append(wanted.tag)
     elif statuses and statuses <= LIVE:
-        # walked as a whole: there is no index by account, and its length is limited
-        table, key, bounds, values = "queue AS s", "s.prediction_id", "s.account_id = ?", []
+        # there is no index by account: each create would write it
+        table, key, bounds, values, own = "queue AS s", "s.prediction_id", "true", [], ("s.account_id = ?", account_id)
     elif statuses and statuses <= UNSUCCESSFUL:
-        table, key, values = "predictions AS p INDEXED BY predictions_failed", "p.id", []
+        table, key = "predictions AS p INDEXED BY predictions_failed", "p.id"
         bounds = "p.account_id = ? AND p.status IN ('failed', 'aborted')"  # worded as in the index
     else:
-        table, key, values = "predictions AS p INDEXED BY predictions_of_account", "p.id", []
+        table, key = "predictions AS p INDEXED BY predictions_of_account", "p.id"
         bounds = "p.account_id = ?"
     tests = _Tests()
     if wanted.created_after is not None:
@@ -172,7 +143,23 @@ def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = Non
         values.append(id_bound(wanted.created_before))
         tests.add("p.created_at < ?", to_micros(wanted.created_before))
     tests.add_filter(wanted, source)
-    return _Walk(table, key, bounds, tests.text, (account_id, *values), tuple(tests.values))
+    return Walk(
+        source=table,
+        key=key,
+        bounds=bounds,
+        tests=tests.text,
+        bound_values=tuple(values),
+        test_values=tuple(tests.values),
+        step_rows=_step_rows(wanted),
+        own=own,
+    )
+
+
+def _step_rows(wanted: PredictionFilter) -> int:
+    """How many rows one step looks at, so that it takes a few milliseconds at most."""
+    if wanted.group is not None:  # the text of each error is read by Python
+        return 50
+    return 500 if wanted.error is not None else 2000
 
 
 class _Tests:
@@ -214,9 +201,18 @@ def _glob(pattern: str) -> str:
     return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
-def _read_page(connection: sqlite3.Connection, recent: Recent, walk: _Walk, part: SearchPart) -> FoundPredictions:
+def _step(
+    connection: sqlite3.Connection, walker: Walker, finish: Callable[[sqlite3.Connection, Walker], T]
+) -> T | None:
+    """None: there is more to look at."""
+    if not walker.is_done:
+        walker.step(connection)
+    return finish(connection, walker) if walker.is_done else None
+
+
+def _read_page(recent: Recent, part: SearchPart, connection: sqlite3.Connection, walker: Walker) -> FoundPredictions:
     backwards = part.newer_than is not None
-    heads, end = walk.rows(connection, f"p.id, {SIZE}", part, backwards=backwards, limit=part.limit + 1)
+    heads, end = walker.found, walker.end
     count = fitting([size for _, size in heads[: part.limit]], part.limit_bytes)
     ids = [prediction_id for prediction_id, _ in heads[:count]]
     is_cut = len(heads) > count
@@ -230,23 +226,45 @@ def _read_page(connection: sqlite3.Connection, recent: Recent, walk: _Walk, part
     )
 
 
-def _read_ids(connection: sqlite3.Connection, walk: _Walk, part: SearchPart) -> FoundIds:
-    rows, end = walk.rows(connection, "p.id", part, backwards=False, limit=part.limit + 1)
+def _read_ids(part: SearchPart, connection: sqlite3.Connection, walker: Walker) -> FoundIds:  # noqa: ARG001
+    rows = walker.found
     ids = tuple(prediction_id for (prediction_id,) in rows[: part.limit])
-    return FoundIds(ids=ids, resume=ids[-1] if len(rows) > part.limit else end)
+    return FoundIds(ids=ids, resume=ids[-1] if len(rows) > part.limit else walker.end)
 
 
-def _rows(connection: sqlite3.Connection, walk: _Walk, columns: str, part: SearchPart) -> tuple[list[Any], str | None]:
-    return walk.rows(connection, columns, part, backwards=False, limit=part.limit)
+def _read_rows(connection: sqlite3.Connection, walker: Walker) -> list[Any]:  # noqa: ARG001
+    return walker.found
 
 
-def _read_load(connection: sqlite3.Connection, account_id: str, model: str | None) -> Load:
-    if model is None:
-        counts: dict[int, int] = dict(connection.execute(_LOAD, (account_id, MOST_COUNTED + 1)).fetchall())
-    else:
-        counts = dict(connection.execute(_LOAD_OF_MODEL, (account_id, MOST_COUNTED + 1, _glob(model))).fetchall())
-    waiting, running = counts.get(1, 0), counts.get(0, 0)
-    return Load(waiting=waiting, running=running, is_more=waiting + running > MOST_COUNTED)
+class _Counts:
+    """Entries of the queue of an account, counted so far."""
+
+    def __init__(self, account_id: str, model: str | None) -> None:
+        self.waiting = self.running = 0
+        self._account_id = account_id
+        self._model = None if model is None else _glob(model)
+        self._after = FIRST_ID
+
+    def step(self, connection: sqlite3.Connection) -> bool:
+        """Count some more; False if there are no more, or enough."""
+        at_once = _ENTRIES_AT_ONCE if self._model is None else _OF_MODEL_AT_ONCE
+        ends = connection.execute(_END_OF_ENTRIES, (self._after, at_once - 1)).fetchall()
+        end = ends[0][0] if ends else LAST_ID
+        values: tuple[Any, ...] = (self._after, end, self._account_id)
+        most = MOST_COUNTED + 1 - self.waiting - self.running
+        if self._model is None:
+            rows = connection.execute(_LOAD, (*values, most))
+        else:
+            rows = connection.execute(_LOAD_OF_MODEL, (*values, self._model, most))
+        counted, waiting = rows.fetchone()
+        self.waiting += waiting
+        self.running += counted - waiting
+        self._after = end
+        return bool(ends) and not self.is_more
+
+    @property
+    def is_more(self) -> bool:
+        return self.waiting + self.running > MOST_COUNTED
 
 
 def _at(micros: int | None) -> datetime | None:

@@ -135,6 +135,22 @@ class SearchContract(StoreSuite):
         assert found.ids == tuple(row.id for row in rows[4:])
         assert found.resume is None
 
+    async def test_where_it_goes_on_tells_nothing_of_others(self, store: Store, maker: Maker) -> None:
+        own: list[str] = []
+        for _ in range(6):
+            for account_id in ("bert", "anna", "bert"):
+                made = (await store.create(maker.new(account_id))).prediction
+                own += [made.id] * (account_id == "anna")
+        wanted, part, ends = read_filter({"status": "starting", "provider": "x"}), SearchPart(limit=2), list[str]()
+        while True:
+            part = SearchPart(limit=2, most_rows=2, older_than=ends[-1] if ends else None)
+            end = (await store.search("anna", wanted, part)).resume
+            if end is None:
+                break
+            ends.append(end)
+        assert ends == sorted(ends, reverse=True)
+        assert set(ends) <= set(own)
+
     async def test_a_tag_finds_its_predictions(self, store: Store, maker: Maker) -> None:
         news = [
             NewPrediction(prediction=maker.prediction(), tags=tags)

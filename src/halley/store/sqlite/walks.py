@@ -1,0 +1,110 @@
+"""Walks along one index in the order of ids, in steps: each looks at a limited number of rows, in one snapshot.
+
+Others read between two steps. A step begins after the last id of the one before, so nothing is found twice and nothing
+is left out, also where predictions are created or changed meanwhile.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from typing import Any, Final
+
+import msgspec
+
+from halley.ids import FIRST_ID, LAST_ID
+from halley.predictions.search import SearchPart
+
+_FIRST_STEP: Final = 500  # most pages are full after a few rows, and to find where many end takes longer than these
+
+
+class Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that are looked at, in the order of an id: those of an index, the queue, or a tag.
+
+    `bounds` limit what is walked through, `tests` say which of it fits; both have their values. `own` is a test, with
+    its value, where rows of all accounts are walked through: only the own ones count, and only their ids are returned.
+    """
+
+    source: str
+    key: str
+    bounds: str
+    tests: str
+    bound_values: tuple[Any, ...]
+    test_values: tuple[Any, ...]
+    step_rows: int
+    own: tuple[str, Any] | None = None
+
+    @property
+    def joined(self) -> str:
+        """The source with its predictions."""
+        join = " CROSS JOIN predictions AS p ON p.id = s.prediction_id"
+        return self.source if self.key == "p.id" else self.source + join
+
+
+class Walker:
+    """How far a walk has come. `found` has `limit` rows at most; `end` is the last id that was looked at, if the walk
+    ended there though there may be more after it.
+    """
+
+    def __init__(self, walk: Walk, columns: str, part: SearchPart, *, limit: int, backwards: bool = False) -> None:
+        self.found: list[Any] = []
+        self.end: str | None = None
+        self.is_done = False
+        self._walk = walk
+        self._columns = columns
+        self._limit = limit
+        self._backwards = backwards
+        self._after = part.newer_than if backwards else part.older_than
+        self._reached = self._after or (FIRST_ID if backwards else LAST_ID)
+        self._left = part.most_rows
+        self._step_rows = min(_FIRST_STEP, walk.step_rows)
+
+    def step(self, connection: sqlite3.Connection) -> None:
+        """Look at some more rows."""
+        walk, order = self._walk, "ASC" if self._backwards else "DESC"
+        rows = self._step_rows if walk.own else min(self._step_rows, self._left)
+        self._step_rows = walk.step_rows
+        bounds, values = walk.bounds, walk.bound_values
+        if self._after is not None:
+            bounds += f" AND {walk.key} {'>' if self._backwards else '<'} ?"
+            values = (*values, self._after)
+        ends = connection.execute(
+            f"SELECT {walk.key} FROM {walk.source} WHERE {bounds} ORDER BY {walk.key} {order} LIMIT 2 OFFSET ?",
+            (*values, rows - 1),
+        ).fetchall()
+        last: str | None = ends[0][0] if len(ends) > 1 else None
+        if last is not None:
+            bounds += f" AND {walk.key} {'<=' if self._backwards else '>='} ?"
+            values = (*values, last)
+        if walk.own is not None:
+            bounds += f" AND {walk.own[0]}"
+            values = (*values, walk.own[1])
+        self.found += connection.execute(
+            f"SELECT {self._columns} FROM {walk.joined} WHERE {bounds}{walk.tests} ORDER BY {walk.key} {order} LIMIT ?",
+            (*values, *walk.test_values, self._limit - len(self.found)),
+        ).fetchall()
+        if last is None:
+            self.is_done = True
+        elif walk.own is None:
+            self._note(rows, last, last)
+        elif len(self.found) >= self._limit:
+            self.stop()
+        else:
+            self._note(*self._own_rows(connection, bounds, values), last)
+
+    def stop(self) -> None:
+        """Look at no more."""
+        self.is_done, self.end = True, self._reached
+
+    def _own_rows(self, connection: sqlite3.Connection, bounds: str, values: tuple[Any, ...]) -> tuple[int, str | None]:
+        """How many of these rows are of the account, and the last of them."""
+        key, last = self._walk.key, "max" if self._backwards else "min"
+        count, reached = connection.execute(
+            f"SELECT count(*), {last}({key}) FROM {self._walk.source} WHERE {bounds}", values
+        ).fetchone()
+        return count, reached
+
+    def _note(self, looked_at: int, reached: str | None, last: str) -> None:
+        self._left -= looked_at
+        self._reached, self._after = reached or self._reached, last
+        if self._left <= 0 or len(self.found) >= self._limit:
+            self.stop()
