@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from chromium import Chromium, installed
 from furnished import Furnished, furnish
+from hostile_service import HostileService
 from process import Halley
-from receiver import Receiver
 
 from needs import require
 
@@ -21,9 +21,9 @@ def chromium() -> Iterator[Chromium]:
 @pytest.fixture(scope="module")
 def furnished(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
     """Hostile texts at every place that takes a text; predictions in every state."""
-    with Receiver(lambda _: 500) as receiver:
+    with HostileService() as service:
         home = tmp_path_factory.mktemp("furnished")
-        with Halley(home, config=Furnished.CONFIG) as server:
-            found = furnish(server, receiver.url)
+        with Halley(home, config=Furnished.config(service, home), environment=Furnished.ENVIRONMENT) as server:
+            found = furnish(server, service)
             yield found
             server.call("POST", f"/v1/predictions/{found.predictions['running']}/cancel")  # nobody waits for its end

@@ -19,6 +19,7 @@ HERE: Final = Path(__file__).parent
 sys.path.append(str(HERE / "models" / "hostile"))
 
 from attempts import SHORT, all_of_them  # noqa: E402 - the model's own list
+from hostile_service import HostileService, settings, use  # noqa: E402
 
 HOSTILE: Final = "hostile/everything"
 GRID: Final = "grid-0123456789abcdef"  # the tag of a grid run
@@ -28,7 +29,8 @@ _LINK: Final = re.compile(r"""(?:href|action)="([^"]*)\"""")
 class Furnished:
     """The server, one prediction for each thing to see, and a session of the admin outside the browser."""
 
-    CONFIG: Final = f"""
+    ENVIRONMENT: Final = {"HALLEY_INPUTS__ALLOW_FOLDERS": json.dumps([f"/mark-environment {SHORT[2]}"])}
+    _CONFIG: Final = f"""
 [webhooks]
 retry_first_seconds = 0.1
 retry_for_seconds = 1
@@ -41,14 +43,17 @@ preload = true
 [models."wide/wide"]
 path = {json.dumps(str(HERE / "models/wide"))}
 env = "current"
-
-[providers.elsewhere]
-kind = "replicate"
-url = "http://127.0.0.1:9/v1"
-
-[routes."elsewhere/*"]
-providers = ["elsewhere"]
 """
+
+    @staticmethod
+    def config(service: HostileService, home: Path) -> str:
+        """The settings of its server, whose files are in `home`."""
+        broken = home / "broken"
+        broken.mkdir(exist_ok=True)
+        (broken / "predict.py").write_text(f"raise RuntimeError({all_of_them('broken')!r})\n")
+        (broken / "cog.yaml").write_text('predict: "predict.py:Predictor"\n')
+        model = f'[models."hostile/broken"]\npath = {json.dumps(str(broken))}\nenv = "current"\npreload = true\n'
+        return Furnished._CONFIG + model + settings(service.url, home)
 
     def __init__(self, server: Halley) -> None:
         self.server = server
@@ -74,6 +79,12 @@ providers = ["elsewhere"]
         except urllib.error.HTTPError:
             return True  # its test shall say so
 
+    def delivery(self) -> str:
+        """The page of a webhook whose receiver gave a hostile answer."""
+        query = f"prediction={self.predictions['texts']}"
+        _, _, page = self.server.call("GET", f"/v1/webhooks/deliveries?{query}")
+        return f"/ui/webhooks/{page['results'][0]['id']}"
+
     def links(self, path: str) -> list[str]:
         """Paths under /ui that a page leads to, without forms' targets that only take a POST."""
         found = [html.unescape(one) for one in _LINK.findall(self.read(path)[1])]
@@ -81,7 +92,7 @@ providers = ["elsewhere"]
         return [one for one in dict.fromkeys(joined) if one == "/ui" or one.startswith(("/ui/", "/ui?"))]
 
 
-def furnish(server: Halley, hooks: str) -> Furnished:
+def furnish(server: Halley, service: HostileService) -> Furnished:
     made = Furnished(server)
 
     def run(label: str, model: str, given: dict[str, Any], **members: Any) -> str:
@@ -93,7 +104,7 @@ def furnish(server: Halley, hooks: str) -> Furnished:
         return str(answer["id"])
 
     prompt = all_of_them("prompt")
-    hook = f"{hooks}/mark-webhook?{urllib.parse.quote(SHORT[0], safe='<>()=')}"
+    hook = f"{service.hook}/mark-webhook?{urllib.parse.quote(SHORT[0], safe='<>()=')}"
     run("texts", HOSTILE, {"prompt": prompt, "how": SHORT[2]}, webhook=hook, tags=[*SHORT, "mark-tag"])
     run("failed", HOSTILE, {"prompt": prompt, "how": "fail"}, tags=list(SHORT))
     run("files", HOSTILE, {"prompt": prompt, "how": "files"})
@@ -104,6 +115,7 @@ def furnish(server: Halley, hooks: str) -> Furnished:
         run(f"grid {number}", HOSTILE, {"prompt": one, "how": "texts"}, tags=[GRID])
     run("text", "demo/text", {"prompt": "\u202eThe \u0634\u0643\u0631\u0627", "max_tokens": 5})
     run("running", "demo/sleep", {"seconds": 3000})
+    use(run)
     boundary = uuid.uuid4().hex
     name = f"mark-file-name {SHORT[2]}.png".replace('"', "%22")
     upload = (

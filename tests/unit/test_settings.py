@@ -207,6 +207,12 @@ def test_secrets_come_from_files_and_are_never_shown(place):
     assert rows["server.port"] == ("1986", "default")
 
 
+def test_lists_of_folders_are_shown(place):
+    settings = read(place, config='[inputs]\nallow_folders = ["data", "/srv/pictures"]\n')
+    rows = {name: value for name, value, _ in shown(settings)}
+    assert rows["inputs.allow_folders"] == f'["{place}/data","/srv/pictures"]'
+
+
 def test_variables_of_the_client_and_of_others_are_not_ours(place):
     assert read(place, {"HALLEY_SERVER": "http://h", "HALLEY_TOKEN": "t", "PATH": "/bin"}).origins == {}
 

@@ -145,4 +145,4 @@ def _shown_value(name: str, value: Any) -> str:
         return "none"
     if name in SECRET_NAMES:
         return MASK
-    return str(value) if isinstance(value, Path) else msgspec.json.encode(value).decode()
+    return str(value) if isinstance(value, Path) else msgspec.json.encode(value, enc_hook=str).decode()  # folders
