@@ -13,6 +13,7 @@ from halley.predictions.filters import PredictionFilter
 from halley.predictions.fingerprints import fingerprint
 from halley.predictions.search import FoundPredictions, RunTimes, SearchPart
 from halley.predictions.status import Fact, Source
+from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
 ROOT = "http://localhost:1986"
@@ -88,6 +89,18 @@ async def test_a_list_has_what_fits(world: World) -> None:
     assert await names(provider="local", limit="2") == "runs canceled"
     assert await names(provider="elsewhere") == ""
     assert await names(status="") == "runs canceled waits over nine seven"
+
+
+async def test_what_ended_before_it_ran_is_found_by_both_of_its_statuses(world: World) -> None:
+    others = await filled(world)
+    early = (await world.post("/v1/predictions", {"version": "acme/free"}, headers={"Cancel-After": "5"})).json()["id"]
+    world.clock.advance(6)
+    await world.store.expire(await on_duty(world.store), world.clock.now(), 1e6)
+    assert await found(world, status="aborted") == [early]
+    assert await found(world, status="canceled") == [early, others["canceled"]]
+    real = {"X-Halley-Expose-Aborted": "1"}
+    shown = [(await world.get(f"/v1/predictions?status={one}", headers=real)).json() for one in ("aborted", "canceled")]
+    assert [[one["id"] for one in page["results"]] for page in shown] == [[early], [others["canceled"]]]
 
 
 async def test_a_running_one_has_its_output_so_far(world: World) -> None:

@@ -26,6 +26,7 @@ from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity, Keys
 
 _PASSED_ON: Final = (b"host", b"user-agent", *FORWARDED)  # they decide how links in the answer begin
+_EXPOSE: Final = (b"x-halley-expose-aborted", b"1")  # people know this status, and lists and their filters agree
 _OF_A_BODY: Final = (b"content-type", b"content-length", b"content-encoding")
 _OF_A_FILE: Final = (b"range", b"if-range", b"if-none-match", b"if-match")
 _PIECE_BYTES: Final = 256 * 1024
@@ -231,7 +232,7 @@ def _scope(
     headers: Sequence[Header],
 ) -> Scope:
     sent: Headers = [(name, call.headers[name]) for name in _PASSED_ON if name in call.headers]
-    sent.append((REQUEST_ID_HEADER, call.request_id.encode()))
+    sent += [(REQUEST_ID_HEADER, call.request_id.encode()), _EXPOSE]
     if isinstance(body, Call):
         sent += [(name, body.headers[name]) for name in _OF_A_BODY if name in body.headers]
     elif body is not None and not isinstance(body, bytes):

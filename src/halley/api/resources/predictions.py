@@ -93,8 +93,8 @@ async def search(
     """The page of a list with filters. `found`: where it begins, its times and its source."""
     times = {name: found.get(name) for name in ("created_after", "created_before")}
     wanted = msgspec.structs.replace(read_filter(query, strict=False), **times)
-    if not call.variant.expose_aborted:  # it is shown the official status: that is what it asks for
-        statuses = frozenset(status for status in Status if OFFICIAL[status] in wanted.statuses)
+    if not call.variant.expose_aborted:  # it is shown the official status: that is what it asks for, or the real one
+        statuses = wanted.statuses | {status for status in Status if OFFICIAL[status] in wanted.statuses}
         wanted = msgspec.structs.replace(wanted, statuses=statuses)
     part = SearchPart(
         limit=limit,

@@ -5,7 +5,6 @@ from typing import Any, Final
 import msgspec
 
 from halley.ids import is_id
-from halley.web.pages.prediction import EXPOSED
 from halley.web.views.differences import compare
 from halley.web.views.media import files_in
 from halley.web.views.outputs import shown_output
@@ -27,7 +26,7 @@ async def show(visit: Visit) -> View:
     ids = [_id_in(query.get(name) or chosen) for name, chosen in zip(("a", "b"), ticked, strict=False)]
     if not all(ids):
         return await _form(visit, ids[0] or "", ids[1] or "")
-    answers = [checked(await visit.ask("GET", f"/v1/predictions/{one}", headers=EXPOSED)).body for one in ids]
+    answers = [checked(await visit.ask("GET", f"/v1/predictions/{one}")).body for one in ids]
     runs = [read_run(answer) for answer in answers]
     comparison = compare(runs[0].input, runs[1].input)
     data = {

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from halley.api.http.asgi import Header, Response
+from halley.api.http.asgi import Response
 from halley.api.internal import EVENTS
 from halley.errors import NotFound
 from halley.ids import is_id
@@ -13,7 +13,6 @@ from halley.web.views.result import FILES, Result, result_of
 from halley.web.views.run import read_run
 from halley.web.visit import View, Visit, checked
 
-_EXPOSED: Final[Header] = (b"x-halley-expose-aborted", b"1")
 _POSITION: Final = b"last-event-id"
 
 
@@ -57,7 +56,7 @@ async def load_result(visit: Visit, prediction_id: str) -> LoadedResult:
         ApiRefused: the reader may not see it, or it does not exist.
     """
     path = _path(prediction_id)
-    answer = checked(await visit.ask("GET", path, headers=(_EXPOSED,)))
+    answer = checked(await visit.ask("GET", path))
     run, prediction = read_run(answer.body), msgspec.Raw(answer.body)
     if run.data_removed or not run.has_output:
         return LoadedResult(result=result_of(run, ()), prediction=prediction)

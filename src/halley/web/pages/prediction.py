@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.api.http.asgi import Header, Response
+from halley.api.http.asgi import Response
 from halley.api.internal import ApiAnswer
 from halley.api.presentation.paging import read_whole_number
 from halley.errors import NotFound
@@ -28,7 +28,6 @@ from halley.web.views.timeline import attempts, phases, read_event_page, steps
 from halley.web.views.times import metrics_of
 from halley.web.visit import Redirect, View, Visit, checked
 
-EXPOSED: Final[tuple[Header, ...]] = ((b"x-halley-expose-aborted", b"1"),)
 TABS: Final = {
     "output": "Output",
     "input": "Input",
@@ -57,7 +56,7 @@ class Tab(msgspec.Struct, frozen=True, kw_only=True):
 async def show(visit: Visit) -> View:
     """The prediction, by its id in the path; `?tab=` chooses the tab."""
     path = path_of(visit)
-    answer = checked(await visit.ask("GET", path, headers=EXPOSED))
+    answer = checked(await visit.ask("GET", path))
     run = read_run(answer.body)
     history = read_event_page(checked(await visit.ask("GET", f"{path}/events", query=_HISTORY)).body)
     related = read_related(checked(await visit.ask("GET", f"{path}/related")).body)
