@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from api.world import World
 from halley.keys.records import Scope
+from halley.predictions import overview
 from halley.predictions.status import Fact
 from halley.web.views.error_chart import chart_of, sum_of
 from halley.web.views.filter_line import read_line, write_line
@@ -228,3 +229,21 @@ def test_a_chart_has_a_bar_for_each_count() -> None:
     assert all(bar.y + bar.height == chart.height for bar in chart.counted)
     assert chart_of([], "2026-01-31T11:00:00Z", 60).bars == ()
     assert sum_of([[1, 2], [3, 4]]) == [4, 6]
+
+
+async def test_errors_say_since_when_they_are_counted(
+    world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "MOST_FAILURES", 2)
+    await failed(world, "old", model="acme/free")
+    world.clock.advance(600)
+    since = (await world.get(f"/v1/predictions/{await failed(world, 'newer')}")).json()["created_at"]
+    world.clock.advance(600)
+    await failed(world, "newest")
+    report = (await world.get("/v1/errors")).json()
+    assert (report["is_complete"], report["looked_at"], report["since"][:19]) == (False, 2, since[:19])
+    said = f"since {since[:19].replace('T', ' ')} UTC: the newest 2 failed predictions"
+    assert said in (await browser.get("/ui/errors")).body.decode()
+    page = (await browser.get("/ui/errors?model=acme/free")).body.decode()
+    assert f"{said} of all models were looked at" in page
+    assert "Nothing failed" not in page

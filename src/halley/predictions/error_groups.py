@@ -1,5 +1,6 @@
 """Failed predictions in groups: how often each error occurred, since when, and when."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -7,10 +8,12 @@ from typing import Final
 import msgspec
 
 from halley.predictions.fingerprints import fingerprint
-from halley.predictions.search import Failure
+from halley.predictions.search import Failure, FoundFailures
 
 MOST_GROUPS: Final = 100
 MOST_INTERVALS: Final = 60
+_AT_ONCE: Final = 4000  # characters: to normalise them takes a millisecond or two
+_EACH: Final = 50  # cost of any error, also a short one, in characters
 _LENGTHS: Final = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_400)  # seconds
 
 
@@ -32,8 +35,9 @@ class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
 class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
     """The groups of the failed predictions that were created from `since` until `until`, the largest first.
 
-    `is_complete` is False if there are older ones than could be looked at: `since` is then later than it was asked.
-    `left_out` counts the failures of groups that are not listed.
+    `looked_at` counts all failed ones of this time, also those that other filters leave out. `is_complete` is False if
+    there are older ones than could be looked at: `since` is then later than it was asked. `left_out` counts the
+    failures of groups that are not listed.
     """
 
     since: datetime
@@ -59,22 +63,25 @@ def intervals(since: datetime, until: datetime) -> tuple[datetime, int, int]:
     return start, length, int((until - start).total_seconds() // length) + 1
 
 
-def group_errors(
-    failures: Sequence[Failure], since: datetime, until: datetime, *, is_complete: bool = True
-) -> ErrorReport:
-    """The groups of these failures, which are the newest ones, newest first, and were created in this time."""
+async def group_errors(found: FoundFailures, since: datetime, until: datetime) -> ErrorReport:
+    """The groups of these failures, which were created in this time. Other tasks run in between."""
     start, length, count = intervals(since, until)
-    found: dict[str, list[Failure]] = {}
-    for failure in failures:
-        found.setdefault(fingerprint(failure.model, failure.error), []).append(failure)
-    groups = [_group(name, members, start, length, count) for name, members in found.items()]
+    in_groups: dict[str, list[Failure]] = {}
+    characters = 0
+    for failure in found.items:
+        in_groups.setdefault(fingerprint(failure.model, failure.error), []).append(failure)
+        characters += _EACH + len(failure.error)
+        if characters > _AT_ONCE:
+            characters = 0
+            await asyncio.sleep(0)
+    groups = [_group(name, members, start, length, count) for name, members in in_groups.items()]
     groups.sort(key=lambda one: (one.count, one.last_at), reverse=True)
     return ErrorReport(
         since=since,
         until=until,
         interval_seconds=length,
-        is_complete=is_complete,
-        looked_at=len(failures),
+        is_complete=found.resume is None,
+        looked_at=found.looked_at,
         groups=tuple(groups[:MOST_GROUPS]),
         left_out=sum(one.count for one in groups[MOST_GROUPS:]),
     )

@@ -4,16 +4,17 @@ Linear in the length of the text, of which only the beginning counts: errors are
 """
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 COMPARED_CHARACTERS: Final = 2000
 """What follows does not count."""
 GROUP_LENGTH: Final = 16  # characters of a fingerprint
 
 _MARK: Final = "…"
-_KEPT: Final = 512
+_KEPT: Final = 4096  # more than one question about groups looks at; about 200 bytes each
+_known: Final[dict[bytes, str]] = {}  # by a hash of model and text: a text can take a millisecond
 
 _SPACE: Final = re.compile(r"\s+")
 _HAS_DIGIT: Final = re.compile(r"\d")
@@ -47,13 +48,19 @@ def normalised(error: str) -> str:
 
 def fingerprint(model: str, error: str | None) -> str:
     """The name of the group of a failed prediction: hexadecimal digits, the same for similar errors of a model."""
-    return _fingerprint(model, (error or "")[:COMPARED_CHARACTERS])
+    text = (error or "")[:COMPARED_CHARACTERS]
+    key = _digest(f"{model}\n{text}").digest()
+    found = _known.get(key)
+    if found is None:
+        found = _digest(f"{model}\n{normalised(text)}").hexdigest()[:GROUP_LENGTH]
+        if len(_known) >= _KEPT:
+            _known.clear()  # in one step: the reading thread uses it, too
+        _known[key] = found
+    return found
 
 
-@lru_cache(_KEPT)  # most failures of a time have the same text
-def _fingerprint(model: str, error: str) -> str:
-    text = f"{model}\n{normalised(error)}"
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:GROUP_LENGTH]
+def _digest(text: str) -> Any:
+    return sha256(text.encode("utf-8", "surrogatepass"))
 
 
 def is_group(text: str) -> bool:

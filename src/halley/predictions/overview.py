@@ -115,7 +115,7 @@ class Overview:
         found = await self._store.failures(account_id, asked, MOST_FAILURES)
         looked_to = None if found.resume is None else made_at(found.resume)
         start = since if looked_to is None else max(since, looked_to)
-        return group_errors(found.items, start, max(until, start), is_complete=found.resume is None)
+        return await group_errors(found, start, max(until, start))
 
 
 def _waits(runs: Iterable[RunTimes]) -> list[float]:

@@ -81,9 +81,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundFailures(msgspec.Struct, frozen=True, kw_only=True):
-    """Failed predictions, newest first; `resume` is the last id that was looked at, if there may be older ones."""
+    """Failed predictions, newest first, of so many that were looked at; `resume` is the last id that was looked at, if
+    there may be older ones.
+    """
 
     items: tuple[Failure, ...]
+    looked_at: int = 0
     resume: str | None = None
 
 
@@ -119,7 +122,7 @@ class SearchStore(Protocol):
         ...
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
-        """The newest failed predictions that fit. Looks at so many failed ones at most; with a tag, at so many that
-        have it.
+        """The newest failed predictions that fit. Looks at so many failed or aborted ones at most; with a tag, at so
+        many that have it, of any status.
         """
         ...

@@ -17,7 +17,7 @@ from halley.predictions.search import (
     RunTimes,
     SearchPart,
 )
-from halley.predictions.status import WITH_ERROR, Source
+from halley.predictions.status import UNSUCCESSFUL, WITH_ERROR, Source
 from halley.store.memory.entries import fitting
 from halley.store.memory.tables import MemoryPart
 
@@ -80,7 +80,7 @@ class MemorySearch(MemoryPart):
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
         failed = PredictionFilter(
-            statuses=WITH_ERROR, created_after=wanted.created_after, created_before=wanted.created_before
+            statuses=UNSUCCESSFUL, created_after=wanted.created_after, created_before=wanted.created_before
         )
         rows = [row for row in self._newest(account_id) if failed.matches(row)]
         items = [
@@ -91,9 +91,10 @@ class MemorySearch(MemoryPart):
                 created_at=row.created_at,
             )
             for row in rows[:most_rows]
-            if self._fits(row, wanted, None)
+            if row.status in WITH_ERROR and self._fits(row, wanted, None)
         ]
-        return FoundFailures(items=tuple(items), resume=rows[most_rows - 1].id if len(rows) > most_rows else None)
+        end = rows[most_rows - 1].id if len(rows) > most_rows else None
+        return FoundFailures(items=tuple(items), looked_at=min(len(rows), most_rows), resume=end)
 
     def _newest(self, account_id: str) -> Iterator[Prediction]:
         for _, entry in sorted(self._entries.items(), reverse=True):

@@ -96,13 +96,13 @@ class SearchRows(SqlitePart):
             return FoundFailures(items=())
         walk = _walk(account_id, msgspec.structs.replace(wanted, statuses=WITH_ERROR))
         part = SearchPart(limit=most_rows, most_rows=most_rows)
-        walker = Walker(walk, _FAILURE, part, limit=most_rows)
+        walker = Walker(walk, _FAILURE, part, limit=most_rows, counts=True)
         rows = await self._walked(account_id, walker, part, _read_rows)
         failures = [
             Failure(id=name, model=model, error=error or "", created_at=from_micros(created))
             for name, model, error, created in rows
         ]
-        return FoundFailures(items=tuple(failures), resume=walker.end)
+        return FoundFailures(items=tuple(failures), looked_at=walker.looked_at, resume=walker.end)
 
     async def _walked(
         self, account_id: str, walker: Walker, part: SearchPart, finish: Callable[[sqlite3.Connection, Walker], T]

@@ -42,26 +42,37 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
 
 class Walker:
     """How far a walk has come. `found` has `limit` rows at most; `end` is the last id that was looked at, if the walk
-    ended there though there may be more after it.
+    ended there though there may be more after it. If it `counts`, `looked_at` is the number of all rows.
     """
 
-    def __init__(self, walk: Walk, columns: str, part: SearchPart, *, limit: int, backwards: bool = False) -> None:
+    def __init__(
+        self,
+        walk: Walk,
+        columns: str,
+        part: SearchPart,
+        *,
+        limit: int,
+        backwards: bool = False,
+        counts: bool = False,
+    ) -> None:
         self.found: list[Any] = []
         self.end: str | None = None
         self.is_done = False
+        self.looked_at = 0
+        self._counts = counts
         self._walk = walk
         self._columns = columns
         self._limit = limit
         self._backwards = backwards
         self._after = part.newer_than if backwards else part.older_than
         self._reached = self._after or (FIRST_ID if backwards else LAST_ID)
-        self._left = part.most_rows
+        self._most_rows = part.most_rows
         self._step_rows = min(_FIRST_STEP, walk.step_rows)
 
     def step(self, connection: sqlite3.Connection) -> None:
         """Look at some more rows."""
         walk, order = self._walk, "ASC" if self._backwards else "DESC"
-        rows = self._step_rows if walk.own else min(self._step_rows, self._left)
+        rows = self._step_rows if walk.own else min(self._step_rows, self._most_rows - self.looked_at)
         self._step_rows = walk.step_rows
         bounds, values = walk.bounds, walk.bound_values
         if self._after is not None:
@@ -84,19 +95,21 @@ class Walker:
         ).fetchall()
         if last is None:
             self.is_done = True
+            if self._counts:
+                self.looked_at += self._count(connection, bounds, values)[0]
         elif walk.own is None:
             self._note(rows, last, last)
         elif len(self.found) >= self._limit:
             self.stop()
         else:
-            self._note(*self._own_rows(connection, bounds, values), last)
+            self._note(*self._count(connection, bounds, values), last)
 
     def stop(self) -> None:
         """Look at no more."""
         self.is_done, self.end = True, self._reached
 
-    def _own_rows(self, connection: sqlite3.Connection, bounds: str, values: tuple[Any, ...]) -> tuple[int, str | None]:
-        """How many of these rows are of the account, and the last of them."""
+    def _count(self, connection: sqlite3.Connection, bounds: str, values: tuple[Any, ...]) -> tuple[int, str | None]:
+        """How many rows these are, and the last of them."""
         key, last = self._walk.key, "max" if self._backwards else "min"
         count, reached = connection.execute(
             f"SELECT count(*), {last}({key}) FROM {self._walk.source} WHERE {bounds}", values
@@ -104,7 +117,7 @@ class Walker:
         return count, reached
 
     def _note(self, looked_at: int, reached: str | None, last: str) -> None:
-        self._left -= looked_at
+        self.looked_at += looked_at
         self._reached, self._after = reached or self._reached, last
-        if self._left <= 0 or len(self.found) >= self._limit:
+        if self.looked_at >= self._most_rows or len(self.found) >= self._limit:
             self.stop()

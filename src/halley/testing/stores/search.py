@@ -219,7 +219,10 @@ class SearchContract(StoreSuite):
         odd = await store.failures("anna", PredictionFilter(model="demo/odd"), 100)
         assert odd.items == tuple(one for one in found.items if one.model == "demo/odd")
         none = await store.failures("anna", PredictionFilter(model="demo/none"), 2)
-        assert (none.items, none.resume) == ((), failed[1].id)
+        assert (none.items, none.looked_at, none.resume) == ((), 2, failed[1].id)
+        assert (found.looked_at, odd.looked_at) == (len(failed), len(failed))
+        other = PredictionFilter(statuses=frozenset({Status.CANCELED}))
+        assert (await store.failures("anna", other, 100)).items == ()
         later = failed[0].created_at + timedelta(microseconds=1)
         assert (await store.failures("anna", PredictionFilter(created_after=later), 100)).items == ()
 
