@@ -145,10 +145,13 @@ class SubmitRefused(Refused):
 
     code = "submit_refused"
 
-    def __init__(self, message: str, *, is_of_place: bool = False) -> None:
-        """`is_of_place`: because of itself, its account with us or its models; another provider may accept it."""
+    def __init__(self, message: str, *, is_of_place: bool = False, was_asked: bool = True) -> None:
+        """`is_of_place`: because of itself, its account with us or its models; another provider may accept it.
+        `was_asked`: a create was sent, which it answered.
+        """
         super().__init__(message)
         self.is_of_place = is_of_place
+        self.was_asked = was_asked
 
 
 class SubmitLimitReached(Refused):

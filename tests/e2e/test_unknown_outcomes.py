@@ -166,3 +166,18 @@ def test_what_cannot_be_settled_is_refused_with_the_reason(front: Halley, servic
     assert links(front, first) == []
     assert [row["id"] for row in unknown(front)] == [first]
     assert settle(front, first, "adopt", upstream_id=run, provider="comet")[0] == 201
+
+
+def test_a_run_is_followed_to_its_end_although_its_route_was_removed(front: Halley, service: FakeService) -> None:
+    stages = [Stage(status="processing")]
+    service.models[MODEL] = lambda _: stages  # type: ignore[index]
+    made = create(front, 1)
+    while front.call("GET", f"/v1/predictions/{made['id']}")[2]["status"] != "processing":
+        time.sleep(0.05)
+    front.kill()
+    (front.home / "halley.toml").write_text(CONFIG.format(url=service.described["url"]).partition("[routes")[0])
+    front.start()
+    stages[:] = say({"n": 1})
+    assert ended(front, made["id"])["output"] == "said 1"
+    assert front.call("POST", f"/v1/models/{MODEL}/predictions", {"input": {"n": 2}})[0] == 404
+    assert len(service.runs) == 1

@@ -16,7 +16,7 @@ from halley.dispatch.recorder import Recorder, StartSoon
 from halley.dispatch.routing import ProviderRoute
 from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.submission import Submission, SubmitRules
-from halley.dispatch.submit_errors import is_transient, refused, unusable_input
+from halley.dispatch.submit_errors import is_transient, is_unknown, refused, unusable_input
 from halley.dispatch.verdicts import Verdict, timed_out, unrun, verdict_of
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.predictions.hints import Changed, WorkWaits
@@ -388,7 +388,7 @@ class Execution:
         return await retry_until_accepted(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 
     def _verdict(self, outcome: Outcome | Fact) -> Verdict:
-        if self._timed_out:
+        if self._timed_out and not (self._cancel is None and is_unknown(outcome)):  # else it was canceled there
             return timed_out(self._timeout, has_begun=self.has_begun)
         if isinstance(outcome, Fact):
             return unrun(outcome, has_run=self.claimed.prediction.status is not Status.STARTING)

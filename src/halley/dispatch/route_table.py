@@ -59,15 +59,18 @@ class ModelRoutes:
         return next((route for pattern, route in self._patterns if pattern.fullmatch(model)), None)
 
     def target(self, version: Version, provider: str) -> UpstreamTarget | None:
-        """What a version is called at a provider; None: no route leads there.
+        """What a version is called at a provider; None: no route leads there, and the version does not come from there.
 
         A version that another place describes, or another name of the model, has no known version there.
         """
         route = self.find(version.model)
-        if route is None or provider not in route.settings.places:
-            return None
-        model = route.there(version.model)
         origin, known_at, known_as, version_there = [*version.source_digest.split(" "), "", "", ""][:4]
+        if route is None or provider not in route.settings.places:
+            is_from_there = (origin, known_at) == (_ORIGIN, provider)
+            return (
+                UpstreamTarget(model=known_as, version=version_there or None, is_former=True) if is_from_there else None
+            )
+        model = route.there(version.model)
         is_known = (origin, known_at, known_as) == (_ORIGIN, provider, model)
         return UpstreamTarget(
             model=model,

@@ -114,6 +114,9 @@ class RoutedProviders:
 
     def order(self, version: str) -> Iterator[HeldSlot]:
         """The providers that may take the next run of a version, the preferred one first."""
+        if (former := self._former(version)) is not None:  # nothing is submitted: no limit of submits matters
+            yield HeldSlot(former, self.places[former].upstream)
+            return
         turns = self.turns(version)
         found: list[HeldSlot] = []
         shaky: list[tuple[float, HeldSlot]] = []
@@ -144,7 +147,10 @@ class RoutedProviders:
         if runnable is None:
             return
         route = self._table.find(runnable.version.model)
-        if route is None:  # the route of waiting predictions was removed
+        if (former := self._former(version)) is not None:
+            yield RouteVerdict(former, takes=True, why="no route leads there: what runs there is followed, none begins")
+            return
+        if route is None:  # nor is there the provider that the version comes from
             yield self.elsewhere(runnable.version.provider)
             return
         weights = route.settings.weights
@@ -283,10 +289,18 @@ class RoutedProviders:
         runnable = self._catalog.by_id(version)
         if runnable is None:
             return ()
+        if (former := self._former(version)) is not None:
+            return (former,)
         route = self._table.find(runnable.version.model)
-        if route is not None:
-            return route.upstreams
-        return (runnable.version.provider,) if runnable.version.provider in self.places else ()
+        return () if route is None else route.upstreams
+
+    def _former(self, version: str) -> str | None:
+        """The service that a version comes from, if no route leads to a service any more: it may have runs there."""
+        runnable = self._catalog.by_id(version)
+        if runnable is None or runnable.version.provider not in self.places:
+            return None
+        route = self._table.find(runnable.version.model)
+        return runnable.version.provider if route is None or not route.upstreams else None
 
 
 def _until(shaky: tuple[float, HeldSlot]) -> float:

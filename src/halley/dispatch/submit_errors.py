@@ -15,6 +15,11 @@ def is_transient(error: HalleyError) -> bool:
     return isinstance(error, TRANSIENT)
 
 
+def is_unknown(outcome: object) -> bool:
+    """Whether it may have run, and may be paid for: that says more than that its time was over."""
+    return isinstance(outcome, Outcome) and outcome.reason == UNKNOWN_REASON
+
+
 def unusable_input(error: HalleyError) -> Outcome:
     """The input's files cannot be staged."""
     if isinstance(error, InputInvalid):

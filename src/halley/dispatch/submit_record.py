@@ -29,8 +29,11 @@ class SubmitRecord:
         began = self._clock.monotonic()
         try:
             yield
-        except SubmitRefused:
-            self._breaker.note_submit(is_clear=True)
+        except SubmitRefused as error:
+            if error.was_asked:
+                self._breaker.note_submit(is_clear=True)
+            else:
+                self._breaker.give_up()
             raise
         except ProviderBusy as error:
             self._breaker.avoid()

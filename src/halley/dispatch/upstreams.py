@@ -22,6 +22,7 @@ class UpstreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     model: str  # owner/name
     version: str | None = None
     passes_links: bool = False  # outputs keep the links of the service, and their files are not copied
+    is_former: bool = False  # no route leads there any more: what runs there is followed, and nothing begins
 
 
 class UpstreamModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class RunFinder(Protocol):
 
 
 FindTarget = Callable[[str], UpstreamTarget | None]
-"""What a version (by our id) is called at the upstream; None: it has no route there now. No I/O."""
+"""What a version (by our id) is called at the upstream; None: it never had a route there that is known. No I/O."""
 
 HeldHandles = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
 """Which of these handles are stored with a prediction of ours: looking for a lost submit leaves them out."""

@@ -783,7 +783,7 @@ async def test_a_submit_that_never_returns_ends_with_the_time_of_the_run(house: 
     row = await house.check(made)
     assert (row.status, row.termination_reason, row.submit_state) == (
         Status.FAILED,
-        "run_timeout",
+        UNKNOWN_REASON,
         SubmitState.UNKNOWN,
     )
     await process.rest()

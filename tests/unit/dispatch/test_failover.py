@@ -36,12 +36,16 @@ class Service(ScriptedProvider):
         self.loses_runs_at_stop = False
         self.breaker: Breaker | None = None
         self.submits = 0
+        self.answers = asyncio.Event()  # cleared: creates arrive, and are not answered
+        self.answers.set()
 
     async def submit(self, work: Work) -> str:
         self.submits += 1
         if isinstance(self.refuses, ProviderBusy) and self.breaker is not None:
             self.breaker.note(answered=False)
-        return await super().submit(work)
+        handle = await super().submit(work)
+        await self.answers.wait()
+        return handle
 
     def report(self) -> UpstreamReport:
         return UpstreamReport(in_flight=self.held, slots=self.slots)
@@ -207,6 +211,16 @@ async def test_what_may_have_begun_is_submitted_nowhere_else(failover: Failover)
     assert (row.status, row.termination_reason, row.provider) == (Status.FAILED, "upstream_outcome_unknown", "a")
     await failover.harness.pass_time(20.0)
     assert (failover.a.runs, failover.b.runs, failover.a.held) == ([], [], 0)
+
+
+async def test_what_is_cut_off_by_its_time_limit_may_have_begun(failover: Failover) -> None:
+    failover.a.answers.clear()
+    made = await failover.harness.create()
+    await failover.until_submitted(failover.a)
+    await failover.harness.pass_time(61.0)
+    row = await failover.harness.ended(made.id)
+    assert (row.status, row.termination_reason) == (Status.FAILED, "upstream_outcome_unknown")
+    assert row.submit_state is SubmitState.UNKNOWN
 
 
 async def test_a_stop_does_not_wait_for_runs_elsewhere(failover: Failover) -> None:

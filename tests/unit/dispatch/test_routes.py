@@ -13,9 +13,19 @@ from halley.dispatch.imported_models import MISS_SECONDS, MOST_MISSES, ImportedM
 from halley.dispatch.retry_budget import RetryBudget
 from halley.dispatch.route_table import ModelRoutes, origin_digest
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.submit_quota import CountedSubmits
 from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
-from halley.errors import InputInvalid, LeaseLost, OutcomeUnknown, Overloaded, ProviderBusy, Unusable, VersionUnknown
+from halley.errors import (
+    InputInvalid,
+    LeaseLost,
+    OutcomeUnknown,
+    Overloaded,
+    ProviderBusy,
+    SubmitRefused,
+    Unusable,
+    VersionUnknown,
+)
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.models.validation import UNCHECKED
@@ -70,6 +80,9 @@ def test_a_version_is_known_by_its_id_only_where_it_comes_from() -> None:
     assert routes.target(version, "a") == UpstreamTarget(model="acme/flux-1.1", version="v1")
     assert routes.target(version, "b") == UpstreamTarget(model="acme/flux-1.1")
     assert routes.target(version, "c") is None
+    removed = UpstreamTarget(model="acme/flux-1.1", version="v1", is_former=True)
+    assert ModelRoutes({}).target(version, "a") == removed
+    assert ModelRoutes({}).target(version, "b") is None
     local = msgspec.structs.replace(version, source_digest="0" * 64, provider="local")
     assert routes.target(local, "a") == UpstreamTarget(model="acme/flux-1.1")
     hidden = msgspec.structs.replace(version, source_digest=origin_digest("a", "acme/flux-1.1", None))
@@ -190,6 +203,25 @@ def test_what_was_submitted_waits_for_a_provider_that_was_removed() -> None:
     here.catalog.offer(version, is_latest=True)
     here.routed.local_is_broken(OLD, "not served on this machine", "version_unavailable")
     assert here.broken == []
+
+
+@pytest.mark.parametrize(
+    "routes", [{"x/*": RouteSettings(providers=("b",))}, {"acme/*": RouteSettings(providers=("local",))}]
+)
+def test_what_runs_at_a_service_is_followed_although_its_route_was_removed(routes: dict[str, RouteSettings]) -> None:
+    here = Routed(ModelRoutes(routes))
+    version = Version(id=OLD, model="acme/old", created_at=T0, openapi_schema=SCHEMA, provider="a")
+    here.catalog.offer(version, is_latest=True)
+    quota = CountedSubmits(here.clock, 1)
+    quota.note(3600.0)
+    here.breaker.note_submit(is_clear=False)
+    here.routed.places = {**here.routed.places, "a": UpstreamPlace(here.a, here.breaker, quota)}  # type: ignore[arg-type]
+    assert here.routed.of(OLD).take_slot(OLD)
+    held = here.routed.held(OLD)
+    assert (held.name, held.quota, here.a.slots) == ("a", None, 0)
+    assert [verdict.takes for verdict in here.routed.verdicts(OLD)] == [True]
+    here.routed.of(OLD).request_capacity(OLD)
+    assert (here.a.asked, here.local.asked, here.broken) == ([OLD], [], [])
 
 
 def test_a_provider_that_does_not_answer_is_passed_over_and_tried_again() -> None:
@@ -450,6 +482,22 @@ def test_a_probe_whose_lease_is_lost_lets_another_try() -> None:
     with pytest.raises(LeaseLost), record.submitting():
         raise LeaseLost("another worker has it")
     assert breaker.may_begin()
+
+
+def test_a_probe_that_was_never_sent_proves_nothing() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    record = SubmitRecord(clock, breaker, retry_share=0.2)
+    for _ in range(UNCLEAR):
+        breaker.note_submit(is_clear=False)
+    clock.advance(breaker.pause_seconds)
+    breaker.begin()
+    with pytest.raises(SubmitRefused), record.submitting():
+        raise SubmitRefused("its input cannot be sent", was_asked=False)
+    assert (breaker.state, breaker.may_begin()) == ("half_open", True)
+    with pytest.raises(SubmitRefused), record.submitting():
+        raise SubmitRefused("no credit")
+    assert breaker.state == "closed"
 
 
 class Source:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -313,6 +313,30 @@ async def test_what_may_be_there_waits_for_its_route(caplog: pytest.LogCaptureFi
             await here.provider.adopt(work_of("removed", "abc", "p1"), None)
         assert here.service.asked == []
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_without_its_route_a_run_is_adopted_and_none_is_begun(style: Style) -> None:
+    former = UpstreamTarget(model="test/echo", is_former=True)
+    async with world(style, links={"find_target": lambda _: former}) as here:
+        with pytest.raises(SubmitRefused, match="no route") as refused:
+            await here.provider.submit(work("p1"))
+        assert not refused.value.was_asked
+        run = here.service.begin("test/echo", {"text": "abc"})
+        assert await here.provider.adopt(work("p2"), run.id) == run.id
+        with suppress(ProviderBusy, OutcomeUnknown):
+            assert await here.provider.adopt(work("p3", "other"), None) is None
+        assert (here.posts, len(here.service.runs)) == (0, 1)
+
+
+async def test_a_run_whose_id_is_that_of_a_run_at_another_service_is_not_sent_again() -> None:
+    held = Held()
+    async with world("replicate", links={"held": held.among}) as here:
+        held.handles.add(f"{1:026d}")  # the other service counts its runs alike
+        here.service.plan("create", ServiceFault(acts=True, cut="answer"))
+        with pytest.raises(OutcomeUnknown, match="could be this one"):
+            await here.provider.submit(work())
+        assert here.posts == 1
 
 
 async def test_what_was_refused_under_its_key_is_refused_after_a_restart() -> None:

@@ -73,9 +73,9 @@ class JobCreates:
         try:
             return await to_thread.run_sync(self._job.create.filled, create.values, secrets.token_hex(16))
         except Unsendable as error:
-            raise SubmitRefused(f"This input cannot be sent to the service: {error}.") from error
+            raise SubmitRefused(f"This input cannot be sent to the service: {error}.", was_asked=False) from error
         except OSError as error:
-            raise SubmitRefused(f"A file of the input cannot be read: {error.strerror}.") from error
+            raise SubmitRefused(f"A file of the input cannot be read: {error.strerror}.", was_asked=False) from error
 
     async def send(self, request: JobRequest) -> SubmitAnswer:
         """Send it once, on a connection of its own, and judge the answer."""
@@ -114,7 +114,9 @@ def _file(path: Path) -> JobFile:
             head = opened.read(HEAD_BYTES)
         size = path.stat().st_size
     except OSError as error:
-        raise SubmitRefused(f"A file of the input cannot be read: {error.strerror}.") from error
+        raise SubmitRefused(f"A file of the input cannot be read: {error.strerror}.", was_asked=False) from error
     if size > UPLOAD_LIMIT_BYTES:
-        raise SubmitRefused(f"The file {path.name} of the input has more than {UPLOAD_LIMIT_BYTES} bytes.")
+        raise SubmitRefused(
+            f"The file {path.name} of the input has more than {UPLOAD_LIMIT_BYTES} bytes.", was_asked=False
+        )
     return JobFile(path=path, name=safe_name(path.name), content_type=media_type(path.name, head))

@@ -124,7 +124,7 @@ class JobProvider(ServiceProvider[JobRun]):
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         try:
-            model = self._model(work)
+            model = self._model(work, may_be_former=True)
         except SubmitRefused as error:  # it may have a run: that is asked for when the file has the model again
             raise ProviderBusy(str(error)) from error
         if handle is None and (mine := self._submitted_before(work)) is not None:
@@ -174,7 +174,7 @@ class JobProvider(ServiceProvider[JobRun]):
 
     async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         del named  # it has no webhooks
-        create = await self._creates.make(work, self._model(work), is_first=False)
+        create = await self._creates.make(work, self._model(work, may_be_former=True), is_first=False)
         return await self._lost.find_begun(create, within_seconds)
 
     def report(self) -> UpstreamReport:
@@ -201,11 +201,12 @@ class JobProvider(ServiceProvider[JobRun]):
         rooms = [room for room in (self._pace.submits.room(), self._create_pace.room()) if room is not None]
         return min(rooms) - (self.held - slots_of(self._runs)) if rooms else None
 
-    def _model(self, work: Work) -> JobModel:
-        target = target_of(self._links.find_target, work.version)
+    def _model(self, work: Work, *, may_be_former: bool = False) -> JobModel:
+        target = target_of(self._links.find_target, work.version, may_be_former=may_be_former)
         model = self._job.models.get(target.model)
         if model is None:
-            raise SubmitRefused(f"The job file of the service has no model {target.model}.", is_of_place=True)
+            text = f"The job file of the service has no model {target.model}."
+            raise SubmitRefused(text, is_of_place=True, was_asked=False)
         return model
 
     def _fault_of(self, version: str) -> str | None:

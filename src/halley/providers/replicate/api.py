@@ -53,5 +53,5 @@ def model_path(model: str) -> str:
     """
     parts = model.split("/")
     if len(parts) != 2 or any(part in ("", ".", "..") for part in parts):
-        raise SubmitRefused(f"{model!r} is no name of a model.")
+        raise SubmitRefused(f"{model!r} is no name of a model.", was_asked=False)
     return "/models/" + "/".join(quote(part, safe="") for part in parts)

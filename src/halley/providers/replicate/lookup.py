@@ -55,16 +55,19 @@ class LostCreates:
         *,
         clock: Clock,
         held: HeldHandles,
+        taken: HeldHandles,
         followed: Mapping[str, Run],
         look_seconds: float,
     ) -> None:
-        """Looking ends after `look_seconds`, at once where there is nothing to ask. `followed` are the runs of
-        this process by handle: their predictions may not be stored with them yet.
+        """Looking ends after `look_seconds`, at once where there is nothing to ask. `taken` are the handles of this
+        provider's predictions, `held` those of any: another service may count its runs from 1, too. `followed` are the
+        runs of this process by handle: their predictions may not be stored with them yet.
         """
         self._api = api
         self._creates = creates
         self._clock = clock
         self._held = held
+        self._taken = taken
         self._look_seconds = look_seconds
         self._sending: Counter[bytes] = Counter()  # creates on their way, by model and input
         self._followed = followed
@@ -95,7 +98,7 @@ class LostCreates:
 
     async def _settled(self, create: Create, hook: Hook | None) -> str | None:
         profile = self._api.profile
-        named = NamedRuns(create, hook, api=self._api, taken=self._taken, clock=self._clock)
+        named = NamedRuns(create, hook, api=self._api, taken=self._of_others, clock=self._clock)
         if (handle := await named.find()) is not None:
             return handle
         if self._age(create) < profile.key_seconds:
@@ -124,7 +127,7 @@ class LostCreates:
         """This run, which a webhook with the create's token names, if the service shows that it can be the create's."""
         hook = Hook("")
         hook.named.append(handle)
-        return await NamedRuns(create, hook, api=self._api, taken=self._taken, clock=self._clock).find()
+        return await NamedRuns(create, hook, api=self._api, taken=self._of_others, clock=self._clock).find()
 
     async def _by_key(self, create: Create, named: NamedRuns) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
@@ -186,7 +189,7 @@ class LostCreates:
                 if not isinstance(row, dict) or not order.is_recent(_created_at(row)):
                     continue
                 if has_our_webhook(create, row) and handle_of(row):
-                    return await self._free(create, [handle_of(row)], [], is_complete=True)
+                    return await self._free(create, [handle_of(row)], [], is_complete=True, is_proven=True)
                 if (like := likeness(create, given, row)) is not Likeness.NONE:
                     (sure if like is Likeness.SURE else others).append(handle_of(row))
             if order.is_passed or not body.get("next"):
@@ -209,22 +212,32 @@ class LostCreates:
             raise ProviderBusy(answer.fault)
         return answer
 
-    async def _free(self, create: Create, sure: list[str], others: list[str], *, is_complete: bool) -> Found:
-        """Without the runs that belong to another prediction of ours."""
-        taken = await self._taken(create, [handle for handle in (*sure, *others) if handle])
+    async def _free(
+        self, create: Create, sure: list[str], others: list[str], *, is_complete: bool, is_proven: bool = False
+    ) -> Found:
+        """Without the runs that belong to another prediction of ours, and without certainty about those that may."""
+        handles = [handle for handle in (*sure, *others) if handle]
+        taken = (await self._taken(handles) if handles else frozenset()) | self._followed_for_others(create)
+        # also by a provider of another name, which may be another service
+        held = await self._held(handles) if handles and not is_proven else frozenset()
         return Found(
             # a run is on two pages if another one is created between their answers
-            sure=tuple(handle for handle in dict.fromkeys(sure) if handle not in taken),
-            others=tuple(handle for handle in dict.fromkeys(others) if handle not in taken),
+            sure=tuple(handle for handle in dict.fromkeys(sure) if handle not in taken | held),
+            others=tuple(
+                handle
+                for handle in dict.fromkeys([*others, *(one for one in sure if one in held)])
+                if handle not in taken
+            ),
             is_complete=is_complete,
         )
 
-    async def _taken(self, create: Create, handles: Sequence[str]) -> frozenset[str]:
-        """Runs of other predictions of ours: those of `handles` that are stored, and all that are followed here."""
-        taken = await self._held(handles) if handles else frozenset()
+    async def _of_others(self, create: Create, handles: Sequence[str]) -> frozenset[str]:
+        """Runs that belong, or may belong, to other predictions of ours: those of `handles`, and all followed here."""
+        return await self._held(handles) | self._followed_for_others(create)
+
+    def _followed_for_others(self, create: Create) -> frozenset[str]:
         followed = self._followed.values()
-        others = frozenset(run.handle for run in followed if run.prediction_id != create.prediction_id)
-        return taken | others
+        return frozenset(run.handle for run in followed if run.prediction_id != create.prediction_id)
 
 
 def _only(found: Found) -> str | None:

@@ -52,7 +52,7 @@ class UpstreamModels:
             return version
         body = await self._api.get(model_path(model))
         if body is None:
-            raise SubmitRefused(f"The service has no model {model}.", is_of_place=True)
+            raise SubmitRefused(f"The service has no model {model}.", is_of_place=True, was_asked=False)
         version = None if body.get("is_official") is True else _newest(model, body).version
         self._needed[model] = (now + KEPT_SECONDS, version)
         return version

@@ -75,6 +75,7 @@ class ReplicateProvider(ServiceProvider[Run]):
             self._creates,
             clock=clock,
             held=links.held,
+            taken=links.taken,
             followed=self._runs,
             look_seconds=rules.look_seconds,
         )
@@ -119,10 +120,12 @@ class ReplicateProvider(ServiceProvider[Run]):
         OutcomeUnknown: the create cannot be made again.
         """
         try:
-            target = target_of(self._links.find_target, work.version)
+            target = target_of(
+                self._links.find_target, work.version, may_be_former=self._rules.profile.key_seconds == 0
+            )
         except SubmitRefused as error:
             raise ProviderBusy(str(error)) from error
-        # with a key it may be sent again; else it is only compared
+        # with a key it may be sent again, which needs a route; else it is only compared
         may_send, webhook = self._rules.profile.key_seconds > 0, None if hook is None else hook.url
         try:
             return await self._creates.make(work, target, is_first=False, may_upload=may_send, webhook=webhook)
@@ -147,7 +150,7 @@ class ReplicateProvider(ServiceProvider[Run]):
         return is_handle(handle) and await self._api.get(run_path(handle)) is not None
 
     async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
-        target = target_of(self._links.find_target, work.version)
+        target = target_of(self._links.find_target, work.version, may_be_former=True)
         create = await self._creates.make(work, target, is_first=False, may_upload=False)
         if named is not None:
             return await self._lost.find_named(create, named)

@@ -85,7 +85,7 @@ class SentInputs:
         except ProviderBusy:
             raise
         except HalleyError as error:
-            raise SubmitRefused(f"{'.'.join(['input', *map(str, at)])}: {error}") from error
+            raise SubmitRefused(f"{'.'.join(['input', *map(str, at)])}: {error}", was_asked=False) from error
 
     async def _inline(self, text: str, *, may_upload: bool) -> str:
         if len(text) <= self._data_url_bytes or not may_upload:

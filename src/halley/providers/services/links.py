@@ -37,15 +37,15 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
         return target is not None and target.passes_links
 
 
-def target_of(find: FindTarget, version: str) -> UpstreamTarget:
-    """What the version is called at the service.
+def target_of(find: FindTarget, version: str, *, may_be_former: bool = False) -> UpstreamTarget:
+    """What the version is called at the service. `may_be_former`: nothing is begun, so that a removed route will do.
 
     Raises:
         SubmitRefused: it has no route there.
     """
     target = find(version)
-    if target is None:
-        raise SubmitRefused(f"There is no route for the version {version}.")
+    if target is None or (target.is_former and not may_be_former):
+        raise SubmitRefused(f"There is no route for the version {version}.", was_asked=False)
     return target
 
 
