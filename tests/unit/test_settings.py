@@ -175,7 +175,8 @@ def test_unfit_files_are_refused_by_name(place, config, words):
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"HALLEY_SERVER__PROT": "1"}, ["HALLEY_SERVER__PROT", "server.port"]),
+        ({"HALLEY_SERVER__PROT": "1"}, ["HALLEY_SERVER__PROT", "Did you mean HALLEY_SERVER__PORT?"]),
+        ({"HALLEY_PORT": "1"}, ["HALLEY_PORT", "Did you mean HALLEY_SERVER__PORT?"]),
         ({"HALLEY_SERVER__PORT": "many"}, ["HALLEY_SERVER__PORT", "many"]),
         ({"HALLEY_MODELS": "a/b"}, ["halley.toml"]),
         ({"HALLEY_ADMIN_KEY": "short-secret"}, ["HALLEY_ADMIN_KEY", "32"]),
@@ -223,3 +224,20 @@ def test_a_variable_that_may_hold_a_secret_is_not_passed_on(name: str) -> None:
         "PWD": "/",
         "SSH_AUTH_SOCK": "/run/s",
     }
+
+
+def test_all_faults_of_single_settings_are_said_at_once_in_plain_words(place):
+    (place / "halley.toml").write_text(
+        '[server]\nport = "abc"\nprot = 1\n[providers.up]\nkind = "replicate"\nurl = "http://127.0.0.1:1"\n'
+        'profile = "x"\n[webhooks]\nhttp = 1\n[routes."a/*"]\nweights = { up = 0 }\n'
+    )
+    with pytest.raises(SettingsError) as refused:
+        read(place)
+    file = place / "halley.toml"
+    assert str(refused.value).splitlines() == [
+        f"server.port = 'abc' ({file}) is not valid: expected a whole number, got text.",
+        f"There is no setting server.prot ({file}). Did you mean server.port?",
+        f'providers.up.profile = \'x\' ({file}) is not valid: choose one of "replicate", "cometapi", "halley".',
+        f"webhooks.http = 1 ({file}) is not valid: expected true or false, got a whole number.",
+        f"routes.a/*.weights = {{'up': 0}} ({file}) is not valid: expected a whole number of at least 1.",
+    ]

@@ -154,6 +154,7 @@ class Upstreams:
         quota = CountedSubmits(clock, settings.max_submits_per_day)
         record = SubmitRecord(clock, breaker, settings.retry_share)
         links = UpstreamLinks(
+            name=name,
             find_target=partial(self._target, name),
             held=self._base.data.store.held_handles,
             taken=partial(self._base.data.store.held_handles, provider=name),

@@ -65,7 +65,8 @@ def load(path: Path | None = None) -> Credentials:
         return Credentials()
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise UsageProblem(
-            f"The credentials file {path} cannot be read: {error}.", hint="Correct it, or delete it."
+            f"The credentials file {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            hint="Correct it, or delete it.",
         ) from error
 
 

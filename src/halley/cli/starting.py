@@ -18,6 +18,10 @@ from halley.cli.trusting import trust_lines
 from halley.settings import Settings, process_environ, read_settings
 
 TRIES: Final = 20
+_HOSTS: Final = (
+    "--host names an address of this machine: 127.0.0.1 for programs here only, 0.0.0.0 for all others, too."
+)
+_SMALL_PORTS: Final = "Ports below 1024 need special rights: choose another one with --port."
 
 
 class Trust(Protocol):
@@ -109,7 +113,7 @@ def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str
         hint = getattr(error, "hint", "")
         if started.key and not screen.err_is_terminal:  # then it was never shown
             hint = f"{hint} Start with HALLEY_ADMIN_KEY or HALLEY_ADMIN_KEY_FILE to set an admin key.".strip()
-        screen.error(f"the key could not be kept for the command line: {error}", hint)
+        screen.error(f"the key could not be kept for the command line: {_reason(error)}.", hint)
         return started.key or settings.admin_key
 
 
@@ -152,11 +156,8 @@ def show_banner(
     if others := reachable_urls(settings.server.host, started.url):
         screen.note(f"  Network     {'  '.join(others)}  (the server listens on all addresses of this machine)")
     _show_dashboard(screen, started, token)
-    if started.key and screen.err_is_terminal:
-        screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
-    elif started.key:  # a program that reads the output would store it, for all readers of its logs
-        screen.note(f"  Token       a new admin key, kept in {credentials.credentials_path()}")
-        screen.note("              `halley keys create` creates more keys.")
+    if started.key:
+        _show_token(screen, started.key, settings.data)
     if started.trust is not None:
         _show_trust(screen, started.url, started.trust)
     if started.models:
@@ -170,6 +171,33 @@ def show_banner(
         screen.note(f'  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp{here}')
         screen.note(f'        eval "$(halley env{here})"   # the official clients then talk to this server')
     screen.note("  Press Ctrl+C to stop.")
+
+
+def _show_token(screen: Screen, key: str, data: Path) -> None:
+    path, is_kept = credentials.credentials_path(), _is_kept(key, data)
+    if screen.err_is_terminal:
+        screen.note(f"  Token       {key}  (shown once; {f'kept in {path}' if is_kept else 'not kept: store it'})")
+    elif is_kept:  # a program that reads the output would store it, for all readers of its logs
+        screen.note(f"  Token       a new admin key, kept in {path}")
+        screen.note("              `halley keys create` creates more keys.")
+    else:
+        screen.note("  Token       a new admin key, which could not be kept and is not known to anybody")
+        screen.note("              Start again with HALLEY_ADMIN_KEY or HALLEY_ADMIN_KEY_FILE to set one.")
+
+
+def _is_kept(key: str, data: Path) -> bool:
+    try:
+        known = credentials.load().for_data(data)
+    except CommandError:
+        return False
+    return known is not None and known[1].token == key
+
+
+def _reason(error: Exception) -> str:
+    """Without the number that the system gives it, and without a dot at its end."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error).removesuffix(".")
 
 
 def _show_dashboard(screen: Screen, started: Started, token: str | None) -> None:
@@ -235,7 +263,7 @@ def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
         )
     except (socket.gaierror, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageProblem(f"{host} is not an address to listen on: {reason}.") from error
+        raise UsageProblem(f"{host} is not an address to listen on: {reason}.", hint=_HOSTS) from error
     family, kind, protocol, _, address = found[0]
     return family, kind, protocol, address
 
@@ -249,5 +277,6 @@ def _is_taken(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True
-            raise UsageProblem(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+            hint = _SMALL_PORTS if error.errno == errno.EACCES else _HOSTS
+            raise UsageProblem(f"Cannot listen on {host}:{port}: {error.strerror}.", hint=hint) from error
     return False

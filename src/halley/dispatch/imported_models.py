@@ -143,7 +143,7 @@ class ImportedModels:
         found, busy = await self._asked(route, UpstreamTarget(model=route.there(model), version=version))
         if found is None:
             if busy is not None:
-                raise Overloaded(f"It cannot be asked now whether there is a model {model}: {busy}")
+                raise Overloaded(f"Whether there is a model {model} cannot be found out now: {busy}")
             return False
         await self._take(model, route, *found, is_newest=version is None)
         return True

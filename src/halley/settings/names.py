@@ -69,6 +69,7 @@ def unknown(name: str, origin: str, kind: type[SettingsTable] | None = None) -> 
     """Make the error for a name that is not a setting, with the most similar name. `kind` is that of its table."""
     from difflib import get_close_matches  # needed for errors only
 
+    origin = origin.removesuffix(f", {name}")
     table, _, rest = name.partition(".")
     if table in NAMED and rest and split_named(name.rpartition(".")[0]) is None:
         return misnamed(table, rest, origin)
@@ -86,7 +87,11 @@ def unknown(name: str, origin: str, kind: type[SettingsTable] | None = None) -> 
                 f" {', '.join(fields)}."
             )
     close = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]}?" if close else " `halley config show` lists all settings."
+    hint = " `halley config show` lists all settings."
+    if close:
+        is_variable = origin.startswith("HALLEY_")
+        meant = f"HALLEY_{close[0].upper().replace('.', '__')}" if is_variable else close[0]
+        hint = f" Did you mean {meant}?"
     return SettingsError(f"There is no setting {name} ({origin}).{hint}")
 
 

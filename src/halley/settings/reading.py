@@ -17,6 +17,7 @@ from halley.settings.shapes import Settings
 from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
 from halley.settings.units import parse_bytes, parse_seconds, read_period
 from halley.settings.upstreams import check_upstreams
+from halley.settings.wording import why_not
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
@@ -54,16 +55,19 @@ def _build(found: Mapping[str, Given]) -> Settings:
     plain: dict[str, dict[str, Any]] = {}
     named: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in NAMED}
     kinds = kinds_of_tables(found)
+    faults: list[str] = []  # of single settings: a person mends all of them at once
     for given in found.values():
         group, _, key = given.name.rpartition(".")
         chosen, kind = split_named(group), kinds.get(group)
-        field = leaves().get(given.name) if kind is None else fields_of(kind).get(key)
-        if field is None:
-            raise unknown(given.name, given.origin, kind)
         table = top if not group else plain.setdefault(group, {})
         if chosen is not None:
             table = named[chosen[0]].setdefault(chosen[1], {})
-        table[key] = _value(given, field)
+        try:
+            table[key] = _checked(given, kind, key)
+        except SettingsError as error:
+            faults.append(str(error))
+    if faults:
+        raise SettingsError("\n".join(faults))
     # one form for each folder: commands recognise a server by it
     top["data"] = (top.get("data") or user_folder("data")).resolve()
     parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in plain.items() if name in groups()}
@@ -150,6 +154,13 @@ def _check_tls(settings: Settings) -> None:
         )
 
 
+def _checked(given: Given, table: type[SettingsTable] | None, key: str) -> Any:
+    field = leaves().get(given.name) if table is None else fields_of(table).get(key)
+    if field is None:
+        raise unknown(given.name, given.origin, table)
+    return _value(given, field)
+
+
 def _value(given: Given, kind: Any) -> Any:
     raw = given.value
     try:
@@ -168,8 +179,9 @@ def _value(given: Given, kind: Any) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError("expected a finite number")
     except (TypeError, ValueError, msgspec.ValidationError) as error:
+        origin = given.origin.removesuffix(f", {given.name}")
         masked = MASK if given.name in SECRET_NAMES else repr(given.value)
-        raise SettingsError(f"{given.name} = {masked} ({given.origin}) is not valid: {error}.") from error
+        raise SettingsError(f"{given.name} = {masked} ({origin}) is not valid: {why_not(error, kind)}.") from error
     return value
 
 

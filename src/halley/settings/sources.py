@@ -46,7 +46,8 @@ def _load_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # also a number with more digits than Python reads
-        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"{path} cannot be read as TOML: {reason}") from error
     except RecursionError as error:
         raise SettingsError(f"{path} cannot be read as TOML: it is nested too deeply.") from error
 
@@ -109,7 +110,9 @@ def _secret_from_file(name: str, path: Path, origin: str) -> Given:
     try:
         return Given(name, path.expanduser().read_text(encoding="utf-8").strip(), origin, Path.cwd())
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{origin} names the file {path}, which cannot be read: {error}") from error
+        raise SettingsError(
+            f"{origin} names the file {path}, which cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def user_folder(what: Literal["data", "config"]) -> Path:

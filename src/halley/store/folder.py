@@ -81,7 +81,11 @@ def _open(path: Path, name: str) -> int:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Unusable(f"The data folder {path} cannot be used: {error}. Choose another with --data.") from error
+        what = "it is no folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        where = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+        raise Unusable(
+            f"The data folder {path} cannot be used: {what or error}{where}. Choose another with --data."
+        ) from error
 
 
 def _take(path: Path, lock: int, kind: int) -> None:

@@ -14,6 +14,7 @@ from halley.cli.screen import Screen
 from halley.cli.starting import (
     free_port,
     remember,
+    remember_or_say,
     require_port,
     running_url,
     settings_from,
@@ -111,6 +112,18 @@ def test_the_banner_names_the_server_where_another_one_is_the_default(settings, 
     second = said(tmp_path / "second", 2000)
     assert 'eval "$(halley env --server http://127.0.0.1:2000)"' in second
     assert "-o desert.webp --server http://127.0.0.1:2000\n" in second
+
+
+def test_a_key_that_could_not_be_kept_is_not_said_to_be_kept(settings, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "halley").write_text("a file where the folder should be")
+    said = io.StringIO()
+    screen = Screen(io.StringIO(), said, {})
+    assert remember_or_say(screen, settings, started(1986, "hly_new")) == "hly_new"
+    assert "[Errno" not in said.getvalue()
+    show_banner(screen, settings, started(1986, "hly_new"))
+    assert ", kept in" not in said.getvalue()
+    assert said.getvalue().count("HALLEY_ADMIN_KEY_FILE") == 2  # how to get a key that somebody knows
 
 
 def test_the_holder_of_the_data_folder_is_named_until_it_releases_it(settings):

@@ -275,7 +275,7 @@ async def test_an_answer_without_a_state_is_shown_to_operators() -> None:
         service.plan("read", says(200, HTML, kind="text/html"))
         await asyncio.wait_for(provider.follow(handle, [].append), 20)
         [fault] = provider.report().faults
-        assert fault.text.startswith(f"It shows no state of {handle}. It answered 200")
+        assert fault.text.startswith(f"It shows no state of {handle}. The service answered this server with 200")
 
 
 async def test_a_word_that_does_not_exist_is_shown_to_operators_once() -> None:

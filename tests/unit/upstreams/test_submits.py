@@ -530,3 +530,12 @@ async def test_an_error_shows_what_the_service_says_without_the_token() -> None:
         with pytest.raises(SubmitRefused, match=r"bad token \[token\]"):
             await here.provider.submit(work())
         assert here.provider.report().faults[0].text.startswith("It answered 400: bad token [token]")
+
+
+async def test_a_refusal_says_who_was_refused_so_that_callers_do_not_look_at_their_own_key() -> None:
+    async with world("replicate") as here:
+        here.service.plan("create", says(401, {"detail": "The API key is not valid."}))
+        with pytest.raises(
+            SubmitRefused, match=r"^The service answered this server with 401: The API key is not valid\."
+        ):
+            await here.provider.submit(work())

@@ -59,7 +59,14 @@ class CogProvider(SharedSlots):
         self._links = links
         self._clock = clock
         servers = [
-            CogServer(one, token=rules.token, slots=rules.concurrency, ask_seconds=rules.ask_seconds, clock=clock)
+            CogServer(
+                one,
+                name=links.name,
+                token=rules.token,
+                slots=rules.concurrency,
+                ask_seconds=rules.ask_seconds,
+                clock=clock,
+            )
             for one in origins
         ]
         self._pool = ServerPool(

@@ -22,16 +22,23 @@ _LABEL_CHARS: Final = 8
 
 
 class CogServer:
-    """`slots` is how many runs it does at once."""
+    """`slots` is how many runs it does at once; `name` is that of its provider."""
 
     def __init__(
-        self, origin: OriginClient, *, token: str | None, slots: int, ask_seconds: float, clock: Clock
+        self,
+        origin: OriginClient,
+        *,
+        name: str | None = None,
+        token: str | None,
+        slots: int,
+        ask_seconds: float,
+        clock: Clock,
     ) -> None:
         self.url: Final = origin.url("")
         self.slots: Final = slots
         self.label: Final = hashlib.sha256(self.url.encode()).hexdigest()[:_LABEL_CHARS]
         self.origin: Final = origin
-        self.journal: Final = Journal(clock, token=token, url=self.url)
+        self.journal: Final = Journal(clock, token=token, url=self.url, name=name)
         self.health = Health(why="It has not been asked yet.")
         self.abilities = Abilities()
         self.lagged_at: float | None = None  # when it last ended a stream because events were not read in time

@@ -13,17 +13,21 @@ _KEPT: Final = 10
 # queries of URLs may be signatures
 _QUERY: Final = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _USER: Final = re.compile(r"(https?://)[^\s/?#@]*@", re.IGNORECASE)
+_ANSWERED: Final = re.compile(r"\bIt answered (?=\d{3}\b)")
 _HOOK: Final = re.compile(r"(/upstreams/hooks/)[\w-]+")  # has a token of ours
 
 
 class Journal:
     """The last faults, newest first. No text has the token."""
 
-    def __init__(self, clock: Clock, *, token: str | None, url: str) -> None:
-        """`url` is that of the service: operators see it, callers do not."""
+    def __init__(self, clock: Clock, *, token: str | None, url: str, name: str | None) -> None:
+        """`url` is that of the service: operators see it, callers do not. They see `name`, the provider's in the
+        settings.
+        """
         self._clock = clock
         self._tokens = {token} if token else set()
         self._address = re.compile(re.escape(url) + r"[^\s?]*")
+        self._service = "service" if name is None else f"service {name}"
         self._faults: deque[UpstreamFault] = deque(maxlen=_KEPT)
         self.unknown = 0
 
@@ -44,8 +48,12 @@ class Journal:
         self._faults.appendleft(fault)
 
     def for_callers(self, text: str) -> str:
-        """The text for the message of a prediction: in one line, without our token and the address of the service."""
-        return plain(self.without_address(text))
+        """The text for the message of a prediction: in one line, without our token and the address of the service.
+
+        It says who answered whom. "It answered 401: the API key is not valid" would make callers replace their own key.
+        """
+        named = _ANSWERED.sub(f"The {self._service} answered this server with ", text)
+        return plain(self.without_token(self._address.sub(f"the {self._service}", named)))
 
     def without_address(self, text: str) -> str:
         """The text without our tokens and the address of the service, otherwise as it is."""

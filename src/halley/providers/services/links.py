@@ -20,6 +20,7 @@ async def _none(handles: Sequence[str]) -> frozenset[str]:
 class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider asks the rest of this process."""
 
+    name: str | None = None  # of the provider, for messages
     find_target: FindTarget
     held: HeldHandles  # with a prediction of any provider: this one may have had another name
     document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none

@@ -57,7 +57,7 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
         self._broken = rules.broken
         self._rhythm = rhythm
         self._pace = ServicePace(clock)
-        self._journal = Journal(clock, token=rules.token, url=origin.url(""))
+        self._journal = Journal(clock, token=rules.token, url=origin.url(""), name=links.name)
         self._runs: dict[str, R] = {}
         self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=rhythm, chance=links.chance)
         self._cancels = UpstreamCancels(self._ask_cancel, self._pace, clock, grace_seconds=rules.cancel_grace_seconds)
