@@ -13,10 +13,12 @@ from halley.assets.names import safe_name, suffix_for
 from halley.assets.ports import Draft, Fetch, Fetched
 from halley.clock import Clock, SystemClock
 from halley.errors import AddressRefused, FetchFailed, Refused, TooLarge
+from halley.slots import Slots
 
 _log: Final = logging.getLogger(__name__)
 
 _FOLDER: Final = "links"
+FETCHES_AT_ONCE: Final = 32  # in all; services take turns, and one service cannot use them all
 _URL: Final = re.compile(r"https?://[^\s,;'\"]*[^\s,;:.'\"]")
 PAUSES_SECONDS: Final = (0.5, 2.0, 8.0)  # between the tries: a service may show a link before the file is everywhere
 MOST_TRIES: Final = 20  # of one file, as long as each continues what the earlier ones have brought
@@ -32,6 +34,7 @@ class OutputLinks:
         self._limit_bytes = limit_bytes
         self._deadline_seconds = deadline_seconds
         self._clock = clock or SystemClock()
+        self._turns = Slots(FETCHES_AT_ONCE, shares=True)
 
     async def fetch(self, url: str, index: int, folder: Path | None, origin: tuple[str, int] | None = None) -> Path:
         """The path of the fetched file, to which nothing else writes. `origin` may be at any address.
@@ -66,13 +69,14 @@ class OutputLinks:
         for tries in range(1, MOST_TRIES + 1):
             before_bytes = draft.size_bytes
             try:
-                fetched = await self._fetch.fetch(
-                    url,
-                    to=draft,
-                    limit_bytes=self._limit_bytes,
-                    deadline_seconds=self._deadline_seconds,
-                    origin=origin,
-                )
+                async with self._turns.hold(account=f"{origin}"):
+                    fetched = await self._fetch.fetch(
+                        url,
+                        to=draft,
+                        limit_bytes=self._limit_bytes,
+                        deadline_seconds=self._deadline_seconds,
+                        origin=origin,
+                    )
             except FetchFailed as error:
                 if draft.validator and draft.size_bytes > before_bytes:
                     pauses = list(PAUSES_SECONDS)

@@ -96,6 +96,7 @@ class Execution:
     def stop(self) -> None:
         """The prediction has ended elsewhere, or its output cannot be stored: stop the work."""
         self._stopped = True
+        self._recorder.stop_fetching()
         if self._cancel is not None:
             self._cancel()
         else:
@@ -361,16 +362,10 @@ class Execution:
 
     async def _finish(self, outcome: Outcome | Fact, events: Sequence[NewEvent] = ()) -> None:
         events = [*events, *await self._recorder.rest()]
-        fact, error, reason, predict_time = self._verdict(outcome)
+        fact, error, reason, seconds = self._verdict(outcome)
         finished = await self._retry_until_accepted(
             lambda: self._parts.queue.finish(
-                self.lease,
-                fact,
-                self._clock.now(),
-                events=events,
-                error=error,
-                reason=reason,
-                predict_time=predict_time,
+                self.lease, fact, self._clock.now(), events=events, error=error, reason=reason, predict_time=seconds
             )
         )
         if finished.applied or events:  # if it had ended, its log text is stored

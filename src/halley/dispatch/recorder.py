@@ -12,7 +12,7 @@ import msgspec
 from halley.dispatch.lost_links import not_kept
 from halley.dispatch.pacing import StepPace
 from halley.dispatch.parts import RunParts
-from halley.dispatch.ports import LogText, MetricValue, OutputPart, Progress
+from halley.dispatch.ports import KeptOutput, LogText, MetricValue, OutputPart, Progress
 from halley.dispatch.repetition import Repetition
 from halley.errors import HalleyError, LeaseLost
 from halley.predictions.hints import Changed
@@ -30,6 +30,7 @@ _encode: Final = msgspec.json.Encoder().encode
 BACKLOG_ITEMS: Final = 1000  # more wait only while the store takes nothing: then pieces of log text are joined
 _JOINED_BYTES: Final = 4096
 LATE_SECONDS: Final = 0.5  # for text printed after its end: each commit writes the whole row
+_STOPPED: Final = "The run was stopped before its files were copied here."
 FLUSH_SECONDS: Final = 0.025  # the delay for a reader; well under the 150 ms that a person notices
 
 StartSoon = Callable[[Coroutine[Any, Any, None]], object]
@@ -79,6 +80,8 @@ class Recorder:
         self._steps: StepPace | None = None  # once there is log text
         self._timer: asyncio.TimerHandle | None = None
         self.has_published_output = False
+        self._is_stopped = False  # no file is fetched any more
+        self._fetching: asyncio.Future[KeptOutput] | None = None
         self.ended_elsewhere = False  # it was cancelled or timed out: only log text is stored from now on
         self._is_lost = False  # nothing is stored any more
         self.error: str | None = None  # why the output cannot be stored
@@ -263,6 +266,13 @@ class Recorder:
         self.has_published_output |= any(event.kind in OUTPUT_KINDS for event in events)
         self._parts.bus.publish(Changed(self._lease.prediction_id))
 
+    def stop_fetching(self) -> None:
+        """The run is stopped: do not wait for files that its service sends. Other output is still recorded."""
+        if self.error is None:
+            self._is_stopped = True
+            if self._fetching is not None:
+                self._fetching.cancel()
+
     def drop(self) -> None:
         """Store nothing any more."""
         self._take()
@@ -285,26 +295,48 @@ class Recorder:
         return events
 
     async def _keep(self, part: OutputPart) -> NewEvent | None:
+        if part.links and self._is_stopped:
+            return None
         try:
-            kept = await retry_until_accepted(
-                lambda: self._parts.files.keeper.keep(
-                    prediction_id=self._lease.prediction_id,
-                    first_index=self._files_before + len(self._files),
-                    value=part.value,
-                    paths=part.paths,
-                    links=part.links,
-                    origin=part.origin,
-                    folder=None if self.folder is None else Path(self.folder),
-                ),
-                self._clock,
-                f"the output of {self._lease.prediction_id} waits",
-            )
+            kept = await (self._fetched(part) if part.links else self._kept(part))
         except HalleyError as error:
             self._refuse(str(error))
-            data = not_kept(part, str(error))
-            return None if data is None else self._event(EventKind.OUTPUT_NOT_KEPT, data)
+            return self._not_kept(part, str(error))
+        if kept is None:
+            return self._not_kept(part, _STOPPED)
         self._files.extend(kept.files)
         return self._output_event(part, kept.value, kept.files)
+
+    def _not_kept(self, part: OutputPart, error: str) -> NewEvent | None:
+        data = not_kept(part, error)
+        return None if data is None else self._event(EventKind.OUTPUT_NOT_KEPT, data)
+
+    async def _fetched(self, part: OutputPart) -> KeptOutput | None:
+        """The output with the files behind its links; None if the run was stopped before they were here."""
+        self._fetching = asyncio.ensure_future(self._kept(part))
+        try:
+            return await self._fetching
+        except asyncio.CancelledError:
+            if (ours := asyncio.current_task()) is not None and ours.cancelling():
+                raise
+            return None
+        finally:
+            self._fetching = None
+
+    async def _kept(self, part: OutputPart) -> KeptOutput:
+        return await retry_until_accepted(
+            lambda: self._parts.files.keeper.keep(
+                prediction_id=self._lease.prediction_id,
+                first_index=self._files_before + len(self._files),
+                value=part.value,
+                paths=part.paths,
+                links=part.links,
+                origin=part.origin,
+                folder=None if self.folder is None else Path(self.folder),
+            ),
+            self._clock,
+            f"the output of {self._lease.prediction_id} waits",
+        )
 
 
 def _joined(item: NewEvent | OutputPart, data: bytes) -> NewEvent | None:

@@ -38,8 +38,11 @@ class ScriptedRun:
     def log(self, text: str) -> None:
         self._say(LogText(text))
 
-    def put_out(self, value: object, *, more: bool = True, paths: Sequence[Pointer] = ()) -> None:
-        self._say(OutputPart(value=msgspec.Raw(msgspec.json.encode(value)), more=more, paths=tuple(paths)))
+    def put_out(
+        self, value: object, *, more: bool = True, paths: Sequence[Pointer] = (), links: Sequence[Pointer] = ()
+    ) -> None:
+        encoded = msgspec.Raw(msgspec.json.encode(value))
+        self._say(OutputPart(value=encoded, more=more, paths=tuple(paths), links=tuple(links)))
 
     def metric(self, name: str, value: object, mode: Literal["replace", "incr", "append"] = "replace") -> None:
         self._say(MetricValue(name=name, value=value, mode=mode))

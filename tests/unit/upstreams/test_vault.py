@@ -1,5 +1,6 @@
 """Files of outputs are copied here through egress, byte for byte, or the output is refused with the reason."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,8 +11,9 @@ import msgspec
 import pytest
 
 from halley.assets.blob_references import BlobReferences
-from halley.assets.output_links import OutputLinks
+from halley.assets.output_links import FETCHES_AT_ONCE, OutputLinks
 from halley.assets.outputs import OutputFileStore, StoredOutput
+from halley.assets.ports import Draft, Fetched
 from halley.blobs.memory import MemoryBlobs
 from halley.clock import SystemClock
 from halley.dispatch.ports import OutputPart, Progress
@@ -148,3 +150,38 @@ async def test_a_route_may_pass_links_on(vault: Vault, output: Any, passed: list
     assert (values if parts[0].more else values[0]) == shown
     assert [part.passed for part in parts] == passed
     assert not any(part.links for part in parts)
+
+
+async def test_the_slow_files_of_one_service_do_not_delay_those_of_another(tmp_path: Path) -> None:
+    class Fetching:
+        """Files of the service `slow` never come."""
+
+        def __init__(self) -> None:
+            self.waits = 0
+
+        def check_url(self, url: str) -> None:
+            del url
+
+        async def fetch(self, url: str, *, to: Path | Draft, **_: Any) -> Fetched:
+            if "slow" in url:
+                self.waits += 1
+                await asyncio.get_running_loop().create_future()
+            path = to.path if isinstance(to, Draft) else to
+            path.write_bytes(PNG)
+            return Fetched(path=path, content_type="image/png", size_bytes=len(PNG), file_name="a.png")
+
+    fetching = Fetching()
+    links = OutputLinks(fetch=fetching, limit_bytes=100_000, deadline_seconds=10.0)
+    slow = [
+        asyncio.ensure_future(links.fetch("https://slow.example/a", number, tmp_path, ("slow.example", 443)))
+        for number in range(100)
+    ]
+    while not fetching.waits:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        for number in range(100, 110):
+            await links.fetch("https://fast.example/a", number, tmp_path, ("fast.example", 443))
+    assert 0 < fetching.waits < FETCHES_AT_ONCE
+    for one in slow:
+        one.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
