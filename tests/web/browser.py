@@ -74,7 +74,7 @@ class Browser:
 
     @property
     def form_token(self) -> str:
-        cookie = next((value for name, value in self.cookies.items() if name.endswith("halley_session")), "")
+        cookie = next((value for name, value in self.cookies.items() if "halley_session" in name), "")
         return self.world.sign_ins.form_token(cookie)
 
     async def _ask(self, method: str, path: str, *, headers: dict[str, str], body: bytes = b"") -> Reply:

@@ -83,7 +83,7 @@ async def test_a_stream_ends_with_the_connection_of_its_reader(world: World, bro
     made = await world.create()
     path = f"/ui/predictions/{made['id']}/events"
     connection: dict[str, Any] = {"path": path}
-    cookie = f"halley_session={browser.cookies['halley_session']}"
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     task = asyncio.ensure_future(browser.world.api(*asgi(connection, cookie)))
     await settled()
     assert len(world.hub) == 1

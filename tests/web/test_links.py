@@ -20,7 +20,7 @@ async def test_all_links_keep_the_path_of_the_proxy() -> None:
     browser = Browser(world)
     browser.origin, browser.host = "https://models.example", "models.example"
     await browser.signed_in(world.token)
-    assert list(browser.cookies) == ["__Host-halley_session"]
+    assert list(browser.cookies) == ["__Host-halley_session_halley"]
     scene: Scene = await scene_of(world)
     seen = 0
     for route in scene.routes("GET"):

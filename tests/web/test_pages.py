@@ -103,7 +103,7 @@ async def test_cookies_are_closed_to_scripts_and_other_sites(world: World) -> No
         scope_extra={"scheme": "https"},
         token=None,
     )
-    assert secure.headers["set-cookie"].startswith("__Host-halley_session=")
+    assert secure.headers["set-cookie"].startswith("__Host-halley_session_1986=")
     assert secure.headers["set-cookie"].endswith("; Secure")
 
 
@@ -176,3 +176,17 @@ async def test_signing_in_again_ends_the_earlier_sign_in(world: World, browser: 
     assert (await browser.get("/ui")).status == 200
     browser.cookies = earlier
     assert (await browser.get("/ui")).status == 303
+
+
+async def test_servers_on_two_ports_of_a_host_have_sign_ins_of_their_own(world: World, browser: Browser) -> None:
+    other = Browser(world)
+    other.origin, other.host = "http://localhost:1987", "localhost:1987"
+    other.cookies = browser.cookies  # browsers keep one set of cookies for all ports
+    await other.signed_in(world.token)
+    for one in (browser, other):
+        assert (await one.get("/ui", accept="text/html")).status == 200
+    await other.post(
+        "/ui/sign-out", {"csrf": world.sign_ins.form_token(other.cookies["halley_session_1987"])}, token=None
+    )
+    assert (await other.get("/ui", accept="text/html")).status == 303
+    assert (await browser.get("/ui", accept="text/html")).status == 200

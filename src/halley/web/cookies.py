@@ -1,6 +1,6 @@
 """The cookies of the dashboard: the sign-in, the sentence that the next page shows once, and marks."""
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from halley.api.http.asgi import Call, Header
@@ -13,15 +13,22 @@ _LONGEST_NOTE: Final = 500
 _NOTE_BYTES: Final = 3000  # as it is kept: browsers keep no cookie of more than 4096
 
 
-def session_of(call: Call, *, is_https: bool) -> str | None:
-    """The cookie of a sign-in."""
-    return _cookies(call).get(_session_name(is_https=is_https))
+class Site(NamedTuple):
+    """Where the browser sees us: `mark` tells servers on different ports or paths of one host apart."""
+
+    is_https: bool
+    mark: str
 
 
-def set_session(cookie: str, *, is_https: bool, seconds: int) -> Header:
+def session_of(call: Call, site: Site) -> str | None:
+    """The cookie of a sign-in at this site."""
+    return _cookies(call).get(_session_name(site))
+
+
+def set_session(cookie: str, site: Site, *, seconds: int) -> Header:
     """Keep the cookie in the browser; "" removes it."""
     life = seconds if cookie else 0
-    return _set(_session_name(is_https=is_https), cookie, life, is_https=is_https)
+    return _set(_session_name(site), cookie, life, is_https=site.is_https)
 
 
 def note_of(call: Call) -> str:
@@ -63,9 +70,11 @@ def set_value(name: str, value: str, *, is_https: bool) -> Header:
     return _set(name, value, _MARK_SECONDS if value else 0, is_https=is_https)
 
 
-def _session_name(*, is_https: bool) -> str:
+def _session_name(site: Site) -> str:
+    # browsers keep one set of cookies for all ports of a host: a sign-in at one server would end that at another
+    name = f"{_NAME}_{site.mark}" if site.mark else _NAME
     # the prefix makes browsers refuse one that a subdomain or plain HTTP has set
-    return f"__Host-{_NAME}" if is_https else _NAME
+    return f"__Host-{name}" if site.is_https else name
 
 
 def _set(name: str, value: str, seconds: int, *, is_https: bool) -> Header:

@@ -162,13 +162,14 @@ class Dashboard:
         return handle
 
     async def _signed_in(self, call: Call, params: tuple[str, ...], *, wants_json: bool) -> Visit:
-        cookie = session_of(call, is_https=self.guard.is_https(call))
+        site = self.guard.site(call)
+        cookie = session_of(call, site)
         identity = None if cookie is None else await self.sign_ins.identity(cookie)
         if cookie is None or identity is None:
             raise NotAuthenticated("You are not signed in.")
         visit = Visit(call, self.api, identity, cookie, params, wants_json=wants_json)
         visit.note = note_of(call)
-        visit.is_https = self.guard.is_https(call)
+        visit.is_https = site.is_https
         return visit
 
     def _while_signed_in(self, visit: Visit, answer: Response) -> Response:
@@ -266,7 +267,7 @@ class Dashboard:
         body = self._templates.render(template, {**known, **values})
         sent = [*_HEADERS, *(headers or ())]
         if visit is not None and visit.note:
-            sent.append(set_note("", is_https=self.guard.is_https(call)))
+            sent.append(set_note("", is_https=visit.is_https))
         return Response(status=status, headers=sent, body=body)
 
     def _file_url(self, prefix: str) -> Callable[[str], str]:
@@ -295,7 +296,7 @@ def _route(name: str, method: str, pattern: str, handler: Handler) -> Route:
 
 
 def _without_suffix(pattern: str, params: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    if pattern.endswith("}") and params[-1].endswith(_TWIN):
+    if pattern.endswith("}") and params[-1].endswith(_TWIN) and params[-1] != _TWIN:
         return (*params[:-1], params[-1].removesuffix(_TWIN)), True
     return params, False
 

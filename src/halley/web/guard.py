@@ -17,8 +17,11 @@ from halley.api.http.asgi import Call
 from halley.api.http.origins import Variants
 from halley.errors import Forbidden
 from halley.settings import Settings
+from halley.web.cookies import Site
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:\d{1,5})?", re.ASCII)
+_PORT: Final = re.compile(r":(\d+)$", re.ASCII)
+_NO_WORD: Final = re.compile(r"[^0-9A-Za-z]+")
 _FRAMES: Final = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _SAME: Final = frozenset({b"same-origin", b"none"})
 TOKEN_HEADER: Final = b"x-csrf-token"
@@ -74,9 +77,12 @@ class Guard:
             return f"{self._public.scheme}://{host}"
         return f"{scheme}://{host}" if self._is_ours(host) else None
 
-    def is_https(self, call: Call) -> bool:
-        """Whether the browser reaches us over TLS."""
-        return (self.origin(call) or "").startswith("https:")
+    def site(self, call: Call) -> Site:
+        """How the browser reaches us: whether over TLS, and at which port and path."""
+        origin = self.origin(call) or ""
+        port = _PORT.search(origin)
+        mark = f"{port[1] if port else ''}{call.variant.prefix}"
+        return Site(origin.startswith("https:"), _NO_WORD.sub("_", mark).strip("_"))
 
     def _is_proxied(self, call: Call) -> bool:
         client = call.scope.get("client")

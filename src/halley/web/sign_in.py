@@ -42,11 +42,11 @@ class SignInPages:
             cookie, _ = await (sign_ins.begin_by_code(code) if code else sign_ins.begin(form.get("key").strip()))
         except NotAuthenticated as error:
             return self._form(call, there, fault=str(error), status=401)
-        is_https = self._dashboard.guard.is_https(call)
-        if before := session_of(call, is_https=is_https):
+        site = self._dashboard.guard.site(call)
+        if before := session_of(call, site):
             await sign_ins.end(before)  # the browser forgets it now
         location = f"{call.variant.prefix}{local_path(there)}"
-        return self._dashboard.redirect(location, [set_session(cookie, is_https=is_https, seconds=SESSION_SECONDS)])
+        return self._dashboard.redirect(location, [set_session(cookie, site, seconds=SESSION_SECONDS)])
 
     async def sign_out(self, visit: Visit, form: PostedForm) -> Response | Redirect:
         """End this sign-in, or all of this key."""
@@ -54,8 +54,8 @@ class SignInPages:
             await self._dashboard.sign_ins.end_all(visit.identity.key.id)
         else:
             await self._dashboard.sign_ins.end(visit.cookie)
-        is_https = self._dashboard.guard.is_https(visit.call)
-        return self._dashboard.redirect(visit.url("/ui/sign-in"), [set_session("", is_https=is_https, seconds=0)])
+        site = self._dashboard.guard.site(visit.call)
+        return self._dashboard.redirect(visit.url("/ui/sign-in"), [set_session("", site, seconds=0)])
 
     def _form(self, call: Call, there: str, *, code: str = "", fault: str = "", status: int = 200) -> Response:
         values = {"next": local_path(there), "code": code, "fault": fault, "title": "Sign in"}

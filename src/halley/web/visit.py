@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from halley.api.http.asgi import Call, Header, Response
 from halley.api.internal import ApiAnswer, InternalApi
@@ -77,6 +77,10 @@ class Visit:
     def query(self) -> dict[str, str]:
         """The members of the page's query."""
         return self.call.query()
+
+    def part(self, number: int) -> str:
+        """A parameter of the page's path as one part of an API's path: a slash in it begins no other part."""
+        return quote(self.params[number], safe="")
 
     @property
     def is_fragment(self) -> bool:

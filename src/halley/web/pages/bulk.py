@@ -28,9 +28,9 @@ async def show(visit: Visit) -> View:
 
 async def show_one(visit: Visit) -> View:
     """How far it is, and its predictions."""
-    action = await visit.get(f"{_API}/{visit.params[0]}")
+    action = await visit.get(f"{_API}/{visit.part(0)}")
     query = {name: visit.query[name] for name in ("outcome", "cursor") if visit.query.get(name)}
-    items = await visit.get(f"{_API}/{visit.params[0]}/items", {"limit": "50", **query})
+    items = await visit.get(f"{_API}/{visit.part(0)}/items", {"limit": "50", **query})
     line = _line(action)
     return View(
         "bulk_action.html",
@@ -81,7 +81,7 @@ async def make(visit: Visit, form: PostedForm) -> Redirect:
 async def stop(visit: Visit, form: PostedForm) -> Redirect:
     """Begin no further prediction."""
     del form
-    await visit.post(f"{_API}/{visit.params[0]}/stop")
+    await visit.post(f"{_API}/{visit.part(0)}/stop")
     return Redirect(f"{PATH}/{visit.params[0]}", "Stopped.")
 
 

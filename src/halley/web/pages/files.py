@@ -33,7 +33,7 @@ async def upload(visit: Visit) -> Redirect | View:
 
 async def ask_delete(visit: Visit) -> View:
     """Whether a file is to be deleted."""
-    one = await visit.get(f"/v1/files/{visit.params[0]}")
+    one = await visit.get(f"/v1/files/{visit.part(0)}")
     return confirmation(
         f"Delete “{one['name']}”?",
         "Predictions that use it and have not ended keep it until then. It cannot be brought back.",
@@ -46,7 +46,7 @@ async def ask_delete(visit: Visit) -> View:
 async def delete(visit: Visit, form: PostedForm) -> Redirect:
     """Delete a file."""
     del form
-    await visit.post(f"/v1/files/{visit.params[0]}", method="DELETE")
+    await visit.post(f"/v1/files/{visit.part(0)}", method="DELETE")
     return Redirect("/ui/files", "The file is deleted.")
 
 

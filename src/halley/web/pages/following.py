@@ -39,7 +39,7 @@ async def file(visit: Visit) -> Response:
 
     The name in the path only suggests one to the browser.
     """
-    return await visit.file(f"/d/{visit.params[0]}/file")
+    return await visit.file(f"/d/{visit.part(0)}/file")
 
 
 class LoadedResult(msgspec.Struct, frozen=True, kw_only=True):

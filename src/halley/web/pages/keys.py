@@ -71,7 +71,7 @@ async def show_one(visit: Visit, problem: str = "", options: dict[str, Any] | No
 async def change(visit: Visit, form: PostedForm) -> Redirect | View:
     """Change the options of a key."""
     options = _options(form)
-    answer = await visit.ask("PATCH", f"/v1/keys/{visit.params[0]}", body={"options": options})
+    answer = await visit.ask("PATCH", f"/v1/keys/{visit.part(0)}", body={"options": options})
     if problem := refusal_words(answer):
         return await show_one(visit, problem, options)
     return Redirect(f"/ui/keys/{visit.params[0]}", "The options are saved.")
@@ -93,7 +93,7 @@ async def ask_revoke(visit: Visit) -> View:
 async def revoke(visit: Visit, form: PostedForm) -> Redirect:
     """Refuse a key from now on."""
     del form
-    await visit.post(f"/v1/keys/{visit.params[0]}", method="DELETE")
+    await visit.post(f"/v1/keys/{visit.part(0)}", method="DELETE")
     return Redirect("/ui/keys", "The key is revoked.")
 
 

@@ -1,5 +1,7 @@
 """Which models run where, and a test of one."""
 
+from urllib.parse import quote
+
 from halley.web.pages.refusals import refusal_words
 from halley.web.visit import View, Visit
 
@@ -20,9 +22,10 @@ async def show(visit: Visit) -> View:
 
 
 async def _test(visit: Visit, model: str) -> tuple[object, str]:
-    if model.count("/") != 1:
+    owner, _, name = model.partition("/")
+    if not owner or not name or "/" in name:
         return None, "A model is named by owner and name, as in acme/upscaler."
-    answer = await visit.ask("GET", f"/v1/routes/{model}")
+    answer = await visit.ask("GET", f"/v1/routes/{quote(owner, safe='')}/{quote(name, safe='')}")
     if answer.status == 404:
         return None, str(answer.json()["detail"])
     problem = refusal_words(answer)

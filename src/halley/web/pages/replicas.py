@@ -32,14 +32,14 @@ async def show(visit: Visit) -> View:
 async def show_one(visit: Visit) -> View:
     """All kept lines of a model's processes."""
     model = _model(visit)
-    page = await visit.get(f"/v1/replicas/{model}/logs")
+    page = await visit.get(f"{_path(visit)}/logs")
     return View("replica.html", page, model=model, lines=page["results"])
 
 
 async def ask_clear(visit: Visit) -> View:
     """Whether the setup files are to be deleted."""
     model = _model(visit)
-    await visit.get(f"/v1/replicas/{model}/logs")  # refuses who may not ask, and unknown models
+    await visit.get(f"{_path(visit)}/logs")  # refuses who may not ask, and unknown models
     return confirmation(
         f"Delete the setup files of {model}?",
         "The next process of the model runs its whole setup again. Processes that run now are not touched.",
@@ -53,7 +53,7 @@ async def clear(visit: Visit, form: PostedForm) -> Redirect:
     """Delete what setups of a model left."""
     del form
     model = _model(visit)
-    done = await visit.post(f"/v1/replicas/{model}/setup", method="DELETE")
+    done = await visit.post(f"{_path(visit)}/setup", method="DELETE")
     size = done["cleared_bytes"]
     note = "There were no setup files." if size is None else f"Setup files of {filesize(size)} are deleted."
     return Redirect(f"/ui/replicas/{model}", note)
@@ -61,6 +61,10 @@ async def clear(visit: Visit, form: PostedForm) -> Redirect:
 
 def _model(visit: Visit) -> str:
     return "/".join(visit.params[:2])
+
+
+def _path(visit: Visit) -> str:
+    return f"/v1/replicas/{visit.part(0)}/{visit.part(1)}"
 
 
 async def _last_lines(visit: Visit, model: str) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ async def adopt(visit: Visit, form: PostedForm) -> Redirect | View:
     (prediction_id,) = visit.params
     typed = form.get("upstream_id").strip()
     body = {"upstream_id": typed} | ({"provider": form.get("provider")} if form.get("provider") else {})
-    answer = await visit.ask("POST", f"/v1/upstreams/unknown/{prediction_id}/adopt", body=body)
+    answer = await visit.ask("POST", f"/v1/upstreams/unknown/{visit.part(0)}/adopt", body=body)
     if problem := refusal_words(answer):
         return await show(visit, problem, prediction_id, typed)
     return _continued(answer.json()["continued_by"], "The run is followed as this prediction.")
@@ -56,7 +56,7 @@ async def ask_retry(visit: Visit) -> View:
 async def retry(visit: Visit, form: PostedForm) -> Redirect:
     """Submit a prediction again, as another one."""
     del form
-    done = await visit.post(f"/v1/upstreams/unknown/{visit.params[0]}/retry")
+    done = await visit.post(f"/v1/upstreams/unknown/{visit.part(0)}/retry")
     return _continued(done["continued_by"], "It is submitted again, as this prediction.")
 
 

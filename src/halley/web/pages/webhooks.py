@@ -27,7 +27,7 @@ async def show(visit: Visit) -> View:
 
 async def show_one(visit: Visit) -> View:
     """One attempt, with its request and answer."""
-    one = await visit.get(f"/v1/webhooks/deliveries/{visit.params[0]}")
+    one = await visit.get(f"/v1/webhooks/deliveries/{visit.part(0)}")
     _add_words(one)
     return View("delivery.html", {"delivery": one}, one=one, body=_pretty(one["request"].get("body")))
 
@@ -35,7 +35,7 @@ async def show_one(visit: Visit) -> View:
 async def resend(visit: Visit, form: PostedForm) -> Redirect:
     """Send the message of a delivery again."""
     del form
-    done = await visit.post(f"/v1/webhooks/deliveries/{visit.params[0]}/resend")
+    done = await visit.post(f"/v1/webhooks/deliveries/{visit.part(0)}/resend")
     return Redirect(f"/ui/webhooks?prediction={done['prediction']}", "The message is sent again now.")
 
 
