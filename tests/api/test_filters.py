@@ -11,7 +11,7 @@ from api.world import Connection, CountingStore, World
 from halley.api.waiting.hold import GONE_KEY, MAY_READ
 from halley.predictions.filters import PredictionFilter
 from halley.predictions.fingerprints import fingerprint
-from halley.predictions.search import FoundPredictions, RunTimes, SearchPart
+from halley.predictions.search import FoundPredictions, FoundRuns, SearchPart
 from halley.predictions.status import Fact, Source
 from halley.testing.stores.maker import on_duty
 
@@ -237,7 +237,7 @@ async def test_a_summary_is_read_again_after_a_change_only(world: World) -> None
     asked: list[str | None] = []
     read = world.store.newest_runs
 
-    async def noted(account_id: str, model: str | None, limit: int, **more: Any) -> list[RunTimes]:
+    async def noted(account_id: str, model: str | None, limit: int, **more: Any) -> FoundRuns:
         asked.append(model)
         return await read(account_id, model, limit, **more)
 

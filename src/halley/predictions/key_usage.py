@@ -31,9 +31,10 @@ class KeyUsages:
 
     async def of_key(self, account_id: str, key_id: str) -> KeyUsage:
         """The usage of one key of the account. It looks at a limited number of the account's predictions."""
-        runs = await self._store.newest_runs(account_id, None, MOST_RUNS, key=key_id)
+        found = await self._store.newest_runs(account_id, None, MOST_RUNS, key=key_id)
+        runs = found.items
         if not runs:
-            return KeyUsage()
+            return KeyUsage(is_more=found.is_more)
         times = [
             run.completed_at - run.started_at
             for run in runs
@@ -44,5 +45,5 @@ class KeyUsages:
             run_seconds=sum(time.total_seconds() for time in times),
             oldest_created_at=runs[-1].created_at,
             newest_created_at=runs[0].created_at,
-            is_more=len(runs) == MOST_RUNS,
+            is_more=found.is_more,
         )

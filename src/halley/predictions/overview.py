@@ -96,7 +96,7 @@ class Overview:
         kept = self._kept.get((account_id, model))
         if kept is not None and kept[0] == offset:
             return kept[1]
-        runs = await self._store.newest_runs(account_id, model, MOST_RUNS)
+        runs = (await self._store.newest_runs(account_id, model, MOST_RUNS)).items
         newest = Newest(
             count=len(runs),
             statuses={status: sum(run.status is status for run in runs) for status in Status},

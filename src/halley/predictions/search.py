@@ -63,6 +63,13 @@ class RunTimes(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None
 
 
+class FoundRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first; `is_more` if there may be older ones."""
+
+    items: tuple[RunTimes, ...]
+    is_more: bool
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How many wait and run now; `is_more` if there are more than could be counted."""
 
@@ -111,9 +118,7 @@ class SearchStore(Protocol):
         """The tags of those of these predictions that have any, in the order in which they were given."""
         ...
 
-    async def newest_runs(
-        self, account_id: str, model: str | None, limit: int, *, key: str | None = None
-    ) -> list[RunTimes]:
+    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> FoundRuns:
         """The newest predictions of the account, or of a model or a key of it. Looks at MOST_LOOKED_AT at most."""
         ...
 

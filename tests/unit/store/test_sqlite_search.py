@@ -10,8 +10,9 @@ import pytest
 
 from halley.ids import LAST_ID, first_id_at
 from halley.predictions.filters import PredictionFilter, read_filter
-from halley.predictions.search import SearchPart
-from halley.store.sqlite import SqliteStore, open_sqlite
+from halley.predictions.key_usage import KeyUsages
+from halley.predictions.search import FoundRuns, SearchPart
+from halley.store.sqlite import SqliteStore, open_sqlite, search
 from halley.store.sqlite.walks import Walker
 from halley.testing.clock import T0
 
@@ -119,7 +120,7 @@ async def test_a_stranger_finds_nothing(tmp_path: Path) -> None:
         for members in ({}, {"status": "failed"}, {"status": "starting"}, {"tag": "x"}):
             assert (await store.search("bert", read_filter(members), PART)).items == ()
         assert (await store.failures("bert", read_filter({}), 9)).items == ()
-        assert await store.newest_runs("bert", None, 9) == []
+        assert await store.newest_runs("bert", None, 9) == FoundRuns(items=(), is_more=False)
 
 
 async def test_others_wait_for_one_step_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,3 +179,13 @@ async def test_a_search_ends_when_nobody_waits_for_it(tmp_path: Path, monkeypatc
         await store._writer.submit(_wait, "bert")
         page = await store.search("anna", LIVE, SearchPart(limit=20, is_over=lambda: True))
         assert (page.items, page.resume) == ((), LAST_ID)
+
+
+async def test_runs_of_a_key_that_were_not_looked_at_are_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST_LOOKED_AT", 5)
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store._writer.submit(_add, 1, 6)
+        usage = await KeyUsages(store).of_key("anna", "unused")
+        assert (usage.by_status, usage.is_more) == ({}, True)
+        monkeypatch.setattr(search, "MOST_LOOKED_AT", 6)
+        assert not (await KeyUsages(store).of_key("anna", "unused")).is_more

@@ -126,6 +126,8 @@ def current(
         return
     usage = key.get("usage") or {}
     count = f"{'the newest ' if usage.get('is_more') else ''}{usage.get('predictions')}"
+    if usage.get("is_more") and not usage.get("predictions"):
+        count = "none of the account's newest ones"
     by_status = ", ".join(f"{number} {status}" for status, number in (usage.get("by_status") or {}).items())
     facts = [
         ("id", key.get("id")),

@@ -9,10 +9,12 @@ from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.records import Prediction
 from halley.predictions.search import (
     MOST_COUNTED,
+    MOST_LOOKED_AT,
     Failure,
     FoundFailures,
     FoundIds,
     FoundPredictions,
+    FoundRuns,
     Load,
     RunTimes,
     SearchPart,
@@ -51,20 +53,20 @@ class MemorySearch(MemoryPart):
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return {one: self.tables.tags[one] for one in prediction_ids if one in self.tables.tags}
 
-    async def newest_runs(
-        self, account_id: str, model: str | None, limit: int, *, key: str | None = None
-    ) -> list[RunTimes]:
+    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> FoundRuns:
         wanted = PredictionFilter(model=model, key=key)
-        rows = [row for row in self._newest(account_id) if wanted.matches(row)]
-        return [
+        looked = list(self._newest(account_id))
+        rows = [row for row in looked[:MOST_LOOKED_AT] if wanted.matches(row)][:limit]
+        runs = [
             RunTimes(
                 status=row.status,
                 created_at=row.created_at,
                 started_at=row.started_at,
                 completed_at=row.completed_at,
             )
-            for row in rows[:limit]
+            for row in rows
         ]
+        return FoundRuns(items=tuple(runs), is_more=len(looked) > MOST_LOOKED_AT or len(runs) == limit)
 
     async def load(self, account_id: str, model: str | None) -> Load:
         entries = [

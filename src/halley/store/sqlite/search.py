@@ -19,6 +19,7 @@ from halley.predictions.search import (
     FoundFailures,
     FoundIds,
     FoundPredictions,
+    FoundRuns,
     Load,
     RunTimes,
     SearchPart,
@@ -68,14 +69,13 @@ class SearchRows(SqlitePart):
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return await self._reads.elsewhere(read_tags, prediction_ids)
 
-    async def newest_runs(
-        self, account_id: str, model: str | None, limit: int, *, key: str | None = None
-    ) -> list[RunTimes]:
+    async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> FoundRuns:
         wanted = PredictionFilter(model=model, key=key)
         walk = _walk(account_id, wanted)
         part = SearchPart(limit=limit, most_rows=MOST_LOOKED_AT if wanted else limit)
-        rows = await self._walked(account_id, Walker(walk, _RUN, part, limit=limit), part, _read_rows)
-        return [
+        walker = Walker(walk, _RUN, part, limit=limit)
+        rows = await self._walked(account_id, walker, part, _read_rows)
+        runs = [
             RunTimes(
                 status=Status(status),
                 created_at=from_micros(created),
@@ -84,6 +84,7 @@ class SearchRows(SqlitePart):
             )
             for status, created, started, completed in rows
         ]
+        return FoundRuns(items=tuple(runs), is_more=walker.end is not None or len(runs) == limit)
 
     async def load(self, account_id: str, model: str | None) -> Load:
         counts = _Counts(account_id, model)

@@ -10,7 +10,7 @@ from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.fingerprints import fingerprint
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
-from halley.predictions.search import FoundIds, Load, SearchPart
+from halley.predictions.search import FoundIds, FoundRuns, Load, SearchPart
 from halley.predictions.status import Fact, Source, Status
 from halley.store.ports import Store
 from halley.testing.stores.maker import LEASE_SECONDS, OTHER_VERSION, Maker, StoreSuite, claim_one
@@ -187,24 +187,25 @@ class SearchContract(StoreSuite):
         ended = await _ended(store, maker, None, model="demo/a")
         waiting = (await store.create(maker.new(version=OTHER_VERSION, model="demo/b"))).prediction
         await store.create(maker.new("bert"))
-        newest, oldest = await store.newest_runs("anna", None, 10)
+        newest, oldest = (await store.newest_runs("anna", None, 10)).items
         assert (newest.status, newest.created_at, newest.started_at) == (Status.STARTING, waiting.created_at, None)
         assert (oldest.status, oldest.started_at, oldest.completed_at) == (
             Status.SUCCEEDED,
             ended.started_at,
             ended.completed_at,
         )
-        assert await store.newest_runs("anna", "demo/a", 10) == [oldest]
-        assert await store.newest_runs("anna", None, 1) == [newest]
+        assert await store.newest_runs("anna", "demo/a", 10) == FoundRuns(items=(oldest,), is_more=False)
+        assert await store.newest_runs("anna", None, 1) == FoundRuns(items=(newest,), is_more=True)
 
     async def test_the_newest_runs_of_a_key(self, store: Store, maker: Maker) -> None:
         for key_id in ("k1", "k2", None, "k1"):
             await store.create(maker.new(key_id=key_id))
-        first, second = await store.newest_runs("anna", None, 10, key="k1")
+        first, second = (await store.newest_runs("anna", None, 10, key="k1")).items
         assert first.created_at > second.created_at
-        assert await store.newest_runs("anna", None, 1, key="k1") == [first]
-        assert await store.newest_runs("anna", None, 10, key="k3") == []
-        assert await store.newest_runs("bert", None, 10, key="k1") == []
+        assert (await store.newest_runs("anna", None, 1, key="k1")).items == (first,)
+        for account_id, key_id in (("anna", "k3"), ("bert", "k1")):
+            found = await store.newest_runs(account_id, None, 10, key=key_id)
+            assert found == FoundRuns(items=(), is_more=False)
 
     async def test_failures_come_newest_first(self, store: Store, maker: Maker) -> None:
         rows = await self.filled(store, maker)
