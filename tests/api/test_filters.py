@@ -147,6 +147,16 @@ async def test_a_search_goes_on_after_rows_that_do_not_fit() -> None:
     assert back == expected
 
 
+async def test_a_list_of_one_source_looks_at_a_limited_number_too() -> None:
+    world = await World(store=NarrowStore()).fill()
+    for _ in range(3):
+        await world.create()
+    page = (await world.get("/v1/predictions?source=web")).json()
+    assert page["results"] == []
+    page = (await world.get(page["next"].removeprefix(ROOT))).json()
+    assert (page["results"], page["next"]) == ([], None)
+
+
 async def test_a_search_is_told_that_its_reader_has_left() -> None:
     store, connection = WatchedStore(), Connection()
     world = await World(store=store).fill()

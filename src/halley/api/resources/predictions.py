@@ -24,7 +24,7 @@ from halley.predictions.status import Source, Status
 from halley.strict_json import HEAVY_BYTES
 
 _PAGE: Final = 100
-_SEARCHED: Final = frozenset(FILTER_MEMBERS) - {"created_after", "created_before"}
+_SEARCHED: Final = frozenset(FILTER_MEMBERS) - {"created_after", "created_before"} | {"source"}
 _BEYOND: Final = {False: FIRST_ID, True: LAST_ID}  # from where an empty last page leads back
 _WEB_DAYS: Final = 14  # `source=web` covers so many days (contract section 9)
 

@@ -113,11 +113,11 @@ _END: Final = (
 )
 _INTERRUPT: Final = "UPDATE webhook_deliveries SET outcome = 'interrupted', error = ? WHERE outcome IS NULL"
 _PAGE: Final = (
-    f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
+    f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND id < coalesce(?2, '~')"
     " ORDER BY id DESC LIMIT ?3"
 )
 _PAGE_OF_PREDICTION: Final = (
-    f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
+    f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND id < coalesce(?2, '~')"
     " AND prediction_id = ?4 ORDER BY id DESC LIMIT ?3"
 )
 _FORGET_DELIVERIES: Final = (

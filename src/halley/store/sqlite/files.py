@@ -41,7 +41,7 @@ _FILE_COLUMNS: Final = "id, account_id, name, content_type, size_bytes, sha256, 
 _INSERT_FILE: Final = f"INSERT INTO files ({_FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT_FILE: Final = f"SELECT {_FILE_COLUMNS} FROM files WHERE id = ?"
 _LIST_FILES: Final = (
-    f"SELECT {_FILE_COLUMNS} FROM files WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3"
+    f"SELECT {_FILE_COLUMNS} FROM files WHERE account_id = ?1 AND id < coalesce(?2, '~') ORDER BY id DESC LIMIT ?3"
 )
 _EXPIRED_FILES: Final = f"SELECT {_FILE_COLUMNS} FROM files WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?"
 

@@ -4,32 +4,23 @@
 
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 
 from halley.clock import to_micros
-from halley.ids import first_id_at
 from halley.predictions.ports import Page
 from halley.predictions.records import Prediction
 from halley.predictions.status import Source
+from halley.store.sqlite.id_ranges import IdRange
 from halley.store.sqlite.rows import PREDICTION_COLUMNS_WITHOUT_LOGS, read_prediction
 
 SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "metrics", "files", "input", "output"))
 _SELECT_MANY: Final = (
     f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
 )
-# An id is made no earlier than its `created_at`, and later only if the clock had been set back.
-_CLOCK_SLACK: Final = timedelta(hours=1)
-_LATEST: Final = datetime.max.replace(tzinfo=UTC) - _CLOCK_SLACK
-
-
-def id_bound(created_before: datetime) -> str:
-    """An id that those of all predictions from before that time are smaller than."""
-    return first_id_at(min(created_before, _LATEST) + _CLOCK_SLACK)
-
 
 Recent = Callable[[str], Prediction | None]
 """The row of a prediction that is kept in memory, by its id."""
@@ -43,18 +34,21 @@ class PageFilter(msgspec.Struct, frozen=True):
     created_before: datetime | None
     source: Source | None
 
-    def where(self) -> tuple[str, list[Any]]:
-        """The condition and its values. Times are first narrowed by id, so that old pages need no scan from the newest
-        row.
-        """
-        condition = "account_id = ?"
-        values: list[Any] = [self.account_id]
+    @property
+    def range(self) -> IdRange:
+        """The ids of its time, so that old pages need no scan from the newest row."""
+        return IdRange.of_times(self.created_after, self.created_before)
+
+    def where(self, ids: IdRange) -> tuple[str, list[Any]]:
+        """The condition for those of these ids that belong to it, and its values."""
+        condition = "account_id = ? AND id >= ? AND id < ?"
+        values: list[Any] = [self.account_id, ids.first, ids.end]
         if self.created_after is not None:
-            condition += " AND id >= ? AND created_at >= ?"
-            values += [first_id_at(self.created_after), to_micros(self.created_after)]
+            condition += " AND created_at >= ?"
+            values.append(to_micros(self.created_after))
         if self.created_before is not None:
-            condition += " AND id < ? AND created_at < ?"
-            values += [id_bound(self.created_before), to_micros(self.created_before)]
+            condition += " AND created_at < ?"
+            values.append(to_micros(self.created_before))
         if self.source is not None:
             condition += " AND source = ?"
             values.append(self.source.value)
@@ -71,29 +65,27 @@ def read_page(
     newer_than: str | None,
 ) -> Page:
     """At most `limit` of them, newest first; see PredictionStore.page. What `recent` gives is not read."""
-    condition, values = wanted.where()
+    ids, size = wanted.range, (limit, limit_bytes)
     if newer_than is not None:
-        ids, has_more = _ids(
-            connection, f"{condition} AND id > ? ORDER BY id", [*values, newer_than], limit, limit_bytes
-        )
-        items = records(connection, recent, ids[::-1])
-        has_older = _exists(connection, f"{condition} AND id <= ?", [*values, newer_than])
+        found, has_more = _ids(connection, wanted.where(ids.after(newer_than)), "id", *size)
+        items = records(connection, recent, found[::-1])
+        has_older = _exists(connection, *wanted.where(ids.up_to(newer_than)))
         return Page(items=items, has_newer=has_more, has_older=has_older)
     has_newer = False
     if older_than is not None:
-        has_newer = _exists(connection, f"{condition} AND id >= ?", [*values, older_than])
-        condition += " AND id < ?"
-        values.append(older_than)
-    ids, has_more = _ids(connection, f"{condition} ORDER BY id DESC", values, limit, limit_bytes)
-    return Page(items=records(connection, recent, ids), has_older=has_more, has_newer=has_newer)
+        has_newer = _exists(connection, *wanted.where(ids.from_on(older_than)))
+        ids = ids.before(older_than)
+    found, has_more = _ids(connection, wanted.where(ids), "id DESC", *size)
+    return Page(items=records(connection, recent, found), has_older=has_more, has_newer=has_newer)
 
 
 def _ids(
-    connection: sqlite3.Connection, where: str, values: list[Any], limit: int, limit_bytes: int | None
+    connection: sqlite3.Connection, where: tuple[str, list[Any]], order: str, limit: int, limit_bytes: int | None
 ) -> tuple[list[str], bool]:
     """As many ids as fit, and whether there are more. The sizes are at the beginning of a row."""
+    condition, values = where
     heads = connection.execute(
-        f"SELECT id, {SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
+        f"SELECT id, {SIZE} FROM predictions WHERE {condition} ORDER BY {order} LIMIT ?", [*values, limit + 1]
     ).fetchall()
     count = fitting([size for _, size in heads[:limit]], limit_bytes)
     return [prediction_id for prediction_id, _ in heads[:count]], len(heads) > count

@@ -35,8 +35,8 @@ _FORGET_KEYS: Final = (
 )
 # The index finds the newest; cheap columns are compared first, because `input` may be on separate pages.
 _SELECT_EQUAL: Final = (
-    f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE account_id = ?1 AND id >= ?2"
-    " AND id > coalesce((SELECT id FROM predictions WHERE account_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?3), '')"
+    f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE account_id = ?1 AND id > max(?2,"
+    " coalesce((SELECT id FROM predictions WHERE account_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?3), ''))"
     " AND version = ?4 AND key_id IS ?5 AND kind = ?6 AND created_at BETWEEN ?7 AND ?8 AND source = ?9"
     " AND deployment IS ?10 AND webhook IS ?11 AND deadline_at - created_at IS ?12"
     " AND length(input) = ?13 AND input = ?14"
@@ -101,7 +101,8 @@ def _find_equal(
 ) -> list[Prediction]:
     deadline = None if wanted.deadline_at is None else to_micros(wanted.deadline_at) - to_micros(wanted.created_at)
     values = (
-        *(wanted.account_id, first_id_at(after), EQUALS_LOOKED_AT),
+        # without its last character it is smaller than the first id itself
+        *(wanted.account_id, first_id_at(after)[:-1], EQUALS_LOOKED_AT),
         *(wanted.version, wanted.key_id, wanted.kind.value, to_micros(after), to_micros(before)),
         *(wanted.source.value, wanted.deployment, wanted.webhook, deadline, len(wanted.input), wanted.input),
     )

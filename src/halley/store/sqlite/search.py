@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from halley.clock import from_micros, to_micros
-from halley.ids import FIRST_ID, LAST_ID, first_id_at
+from halley.ids import FIRST_ID, LAST_ID
 from halley.predictions.filters import PredictionFilter, folded
 from halley.predictions.fingerprints import COMPARED_CHARACTERS
 from halley.predictions.search import (
@@ -25,7 +25,8 @@ from halley.predictions.search import (
     SearchPart,
 )
 from halley.predictions.status import LIVE, UNSUCCESSFUL, WITH_ERROR, Source, Status
-from halley.store.sqlite.paging import SIZE, Recent, fitting, id_bound, records
+from halley.store.sqlite.id_ranges import IdRange
+from halley.store.sqlite.paging import SIZE, Recent, fitting, records
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.tags import read_tags
 from halley.store.sqlite.walks import Walk, Walker
@@ -136,18 +137,15 @@ def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = Non
         bounds = "p.account_id = ?"
     tests = _Tests()
     if wanted.created_after is not None:
-        bounds += f" AND {key} >= ?"
-        values.append(first_id_at(wanted.created_after))
         tests.add("p.created_at >= ?", to_micros(wanted.created_after))
     if wanted.created_before is not None:
-        bounds += f" AND {key} < ?"
-        values.append(id_bound(wanted.created_before))
         tests.add("p.created_at < ?", to_micros(wanted.created_before))
     tests.add_filter(wanted, source)
     return Walk(
         source=table,
         key=key,
         bounds=bounds,
+        ids=IdRange.of_times(wanted.created_after, wanted.created_before),
         tests=tests.text,
         bound_values=tuple(values),
         test_values=tuple(tests.values),

@@ -13,6 +13,7 @@ import msgspec
 
 from halley.ids import FIRST_ID, LAST_ID
 from halley.predictions.search import SearchPart
+from halley.store.sqlite.id_ranges import IdRange
 
 _FIRST_STEP: Final = 500  # most pages are full after a few rows, and to find where many end takes longer than these
 
@@ -20,13 +21,14 @@ _FIRST_STEP: Final = 500  # most pages are full after a few rows, and to find wh
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that are looked at, in the order of an id: those of an index, the queue, or a tag.
 
-    `bounds` limit what is walked through, `tests` say which of it fits; both have their values. `own` is a test, with
-    its value, where rows of all accounts are walked through: only the own ones count, and only their ids are returned.
+    `bounds` and `ids` limit what is walked through, `tests` say which of it fits. `own` is a test, with its value,
+    where rows of all accounts are walked through: only the own ones count, and only their ids are returned.
     """
 
     source: str
     key: str
     bounds: str
+    ids: IdRange
     tests: str
     bound_values: tuple[Any, ...]
     test_values: tuple[Any, ...]
@@ -64,8 +66,8 @@ class Walker:
         self._columns = columns
         self._limit = limit
         self._backwards = backwards
-        self._after = part.newer_than if backwards else part.older_than
-        self._reached = self._after or (FIRST_ID if backwards else LAST_ID)
+        self._reached = (part.newer_than if backwards else part.older_than) or (FIRST_ID if backwards else LAST_ID)
+        self._ids = self._beyond(walk.ids, self._reached)
         self._most_rows = part.most_rows
         self._step_rows = min(_FIRST_STEP, walk.step_rows)
 
@@ -74,18 +76,14 @@ class Walker:
         walk, order = self._walk, "ASC" if self._backwards else "DESC"
         rows = self._step_rows if walk.own else min(self._step_rows, self._most_rows - self.looked_at)
         self._step_rows = walk.step_rows
-        bounds, values = walk.bounds, walk.bound_values
-        if self._after is not None:
-            bounds += f" AND {walk.key} {'>' if self._backwards else '<'} ?"
-            values = (*values, self._after)
+        bounds = f"{walk.bounds} AND {walk.key} >= ? AND {walk.key} < ?"
         ends = connection.execute(
             f"SELECT {walk.key} FROM {walk.source} WHERE {bounds} ORDER BY {walk.key} {order} LIMIT 2 OFFSET ?",
-            (*values, rows - 1),
+            (*walk.bound_values, self._ids.first, self._ids.end, rows - 1),
         ).fetchall()
         last: str | None = ends[0][0] if len(ends) > 1 else None
-        if last is not None:
-            bounds += f" AND {walk.key} {'<=' if self._backwards else '>='} ?"
-            values = (*values, last)
+        ids = self._ids if last is None else self._up_to(last)
+        values = (*walk.bound_values, ids.first, ids.end)
         if walk.own is not None:
             bounds += f" AND {walk.own[0]}"
             values = (*values, walk.own[1])
@@ -116,8 +114,15 @@ class Walker:
         ).fetchone()
         return count, reached
 
+    def _beyond(self, ids: IdRange, prediction_id: str) -> IdRange:
+        """What comes after this id, in the order of the walk."""
+        return ids.after(prediction_id) if self._backwards else ids.before(prediction_id)
+
+    def _up_to(self, prediction_id: str) -> IdRange:
+        return self._ids.up_to(prediction_id) if self._backwards else self._ids.from_on(prediction_id)
+
     def _note(self, looked_at: int, reached: str | None, last: str) -> None:
         self.looked_at += looked_at
-        self._reached, self._after = reached or self._reached, last
+        self._reached, self._ids = reached or self._reached, self._beyond(self._ids, last)
         if self.looked_at >= self._most_rows or len(self.found) >= self._limit:
             self.stop()
