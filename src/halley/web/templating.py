@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from halley.web.views.durations import in_words
+
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
@@ -29,7 +32,12 @@ class Templates:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            filesize=filesize, duration=duration, seconds_between=seconds_between, json_text=json_text, cut=cut
+            filesize=filesize,
+            duration=in_words,
+            seconds_between=seconds_between,
+            json_text=json_text,
+            cut=cut,
+            with_code=with_code,
         )
         return environment
 
@@ -48,15 +56,15 @@ def filesize(size: float | None) -> str:
     return f"{size:.0f} {_UNITS[at]}" if at == 0 or size >= 100 else f"{size:.1f} {_UNITS[at]}"
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds for people: 0.12 s, 4.5 s, 3 min 20 s, 2 h 5 min."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+def with_code(text: str) -> "markupsafe.Markup":
+    """A sentence whose words in backticks are code."""
+    from markupsafe import Markup  # comes with Jinja, which is loaded with the first page
+
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part
+        for number, part in enumerate(parts)
+    )
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:

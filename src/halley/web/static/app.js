@@ -95,9 +95,11 @@ if (topic) {
   addEventListener("pageshow", (event) => { if (event.persisted) { live.changed(); live.start(); } });
 }
 
-// where the navigation scrolls, the page's own link is in view
-const here = document.querySelector("nav.main [aria-current]");
-if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2;
+// where a navigation scrolls, the page's own link is in view
+for (const here of document.querySelectorAll("nav [aria-current]")) {
+  const all = here.parentElement;
+  all.scrollLeft += here.getBoundingClientRect().left - all.getBoundingClientRect().left - all.clientWidth / 2;
+}
 // keys: "/" to the filter
 addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, [contenteditable]")) return;
