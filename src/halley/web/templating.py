@@ -62,8 +62,7 @@ def with_code(text: str) -> "markupsafe.Markup":
 
     parts = text.split("`")
     return Markup("").join(
-        Markup("<code>{}</code>").format(part) if number % 2 else part
-        for number, part in enumerate(parts)
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
     )
 
 

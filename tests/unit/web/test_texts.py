@@ -1,8 +1,13 @@
 """Parts of long texts, logs, and the files of an output."""
 
+import tracemalloc
+
 import msgspec
 
+from halley.web.views.home import line_of
 from halley.web.views.media import MediaFile, file_of_link, files_in, kind_of_type
+from halley.web.views.result import result_of
+from halley.web.views.run import ShownRun
 from halley.web.views.texts import cut, part_of, plain_log, pretty
 
 
@@ -53,3 +58,19 @@ def test_strange_links_are_no_files() -> None:
     assert [kind_of_type(one) for one in ("image/png", "image/svg+xml", "text/html", "audio/wav", "")] == [
         "image", "other", "other", "audio", "other",
     ]  # fmt: skip
+
+
+def test_a_large_output_is_not_copied_to_show_its_beginning() -> None:
+    output = msgspec.Raw(b'"' + b"a line of text\\n" * 1_000_000 + b'"')
+    run = ShownRun(
+        id="x", model="a/b", version="v", status="succeeded", created_at="2026-01-01T00:00:00Z", output=output
+    )
+    for show in (lambda: result_of(run, ()).output.text, lambda: line_of(run), lambda: pretty(output)):
+        show()  # what it loads is no part of it
+        tracemalloc.start()
+        shown = show()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert shown is not None
+        assert peak < 2**21, f"{peak} bytes for an output of {memoryview(output).nbytes}"
+    assert result_of(run, ()).output.text.text.startswith("a line of text\na line")

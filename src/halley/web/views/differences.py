@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.web.views.texts import cut, light
+from halley.web.views.texts import cut, first_bytes, light
 
 _ROWS: Final = 500
 _CHARACTERS: Final = 4000  # of one value
@@ -106,4 +106,4 @@ def _pieces(first: str, second: str) -> tuple[tuple[Piece, ...], tuple[Piece, ..
 
 
 def _whole(value: bytes | msgspec.Raw) -> Side:
-    return Side(pieces=(Piece(cut(bytes(value)[: 4 * _CHARACTERS].decode("utf-8", "ignore"), _CHARACTERS)),))
+    return Side(pieces=(Piece(cut(first_bytes(value, 4 * _CHARACTERS).decode("utf-8", "ignore"), _CHARACTERS)),))

@@ -5,8 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from halley.web.views.media import file_of_link
-from halley.web.views.texts import PART, TextPart, light, pretty
+from halley.web.views.texts import PART, TextPart, first_bytes, light, pretty, size_of
 
+_NULL: Final = b"null"
 _TRIED: Final = 13  # the longest escape of a character, and the bytes of one, are shorter
 
 
@@ -19,20 +20,19 @@ class ShownOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 def shown_output(output: bytes | msgspec.Raw) -> ShownOutput:
     """The part of an output that is not files, as far as a page shows it."""
-    raw = bytes(output)
-    if raw == b"null":
+    if size_of(output) == len(_NULL) and bytes(output) == _NULL:
         return ShownOutput()
-    value = light(raw)
+    value = light(output)
     if value is None:  # too large to be decoded
-        text = _beginning(raw)
-        return ShownOutput(json=pretty(raw)) if text is None else ShownOutput(text=text)
+        text = _beginning(output)
+        return ShownOutput(json=pretty(output)) if text is None else ShownOutput(text=text)
     if _is_files_only(value):
         return ShownOutput()
     if isinstance(value, str):
         return ShownOutput(text=_part(value))
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return ShownOutput(text=_part("".join(value)))  # what a model streams
-    return ShownOutput(json=pretty(raw))
+    return ShownOutput(json=pretty(output))
 
 
 def _is_files_only(value: Any) -> bool:
@@ -44,14 +44,15 @@ def _part(text: str) -> TextPart:
     return TextPart(text=text[:PART], size=len(text), count=max(1, -(-len(text) // PART)))
 
 
-def _beginning(raw: bytes) -> TextPart | None:
+def _beginning(output: bytes | msgspec.Raw) -> TextPart | None:
     """The beginning of a large JSON string; None if it is no string."""
-    if not raw.startswith(b'"'):
+    size, first = size_of(output), first_bytes(output, PART)
+    if not first.startswith(b'"'):
         return None
     for left_out in range(_TRIED):
         try:
-            text = msgspec.json.decode(raw[: PART - left_out] + b'"')
+            text = msgspec.json.decode(first[: PART - left_out] + b'"')
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # cut in the middle of a character or an escape
-        return TextPart(text=text, size=len(raw), count=-(-len(raw) // PART))
+        return TextPart(text=text, size=size, count=-(-size // PART))
     return None

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.strict_json import is_heavy
 from halley.web.views.causes import CAUSES, Cause
 from halley.web.views.durations import in_words, seconds_between
 from halley.web.views.files import ListedFile
 from halley.web.views.outputs import ShownOutput, shown_output
 from halley.web.views.run import ShownRun
 from halley.web.views.tables import Table, table_of
-from halley.web.views.texts import light, plain_log, pretty
+from halley.web.views.texts import first_bytes, light, plain_log, pretty
 
 FILES: Final = 60  # shown with the output
 _LOG_LINES: Final = 40
@@ -82,7 +81,7 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
 
 
 def _shown(run: ShownRun, *, has_files: bool) -> ShownOutput:
-    if has_files and _is_list_of_links(bytes(run.output)):
+    if has_files and _is_list_of_links(run.output):
         return ShownOutput()
     found = shown_output(run.output)
     if found == ShownOutput() and not has_files and run.has_output:
@@ -90,9 +89,9 @@ def _shown(run: ShownRun, *, has_files: bool) -> ShownOutput:
     return found
 
 
-def _is_list_of_links(output: bytes) -> bool:
+def _is_list_of_links(output: msgspec.Raw) -> bool:
     """Whether it is a list too long to be decoded, which begins with a link: with files, it is a list of them."""
-    return is_heavy(output) and output.startswith((b'["http:', b'["https:'))
+    return first_bytes(output, 8).startswith((b'["http:', b'["https:')) and light(output) is None
 
 
 def _tail(log: str, *, is_whole: bool) -> LogTail:

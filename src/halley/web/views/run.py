@@ -40,7 +40,7 @@ class ShownRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_output(self) -> bool:
-        return bytes(self.output) != b"null"
+        return memoryview(self.output).nbytes != 4 or bytes(self.output) != b"null"
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.strict_json import is_heavy
+from halley.strict_json import HEAVY_BYTES, is_heavy
 
 PART: Final = 200_000  # characters of a text on one page
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -57,16 +57,33 @@ def plain_log(text: str) -> str:
 
 def pretty(value: bytes | msgspec.Raw, *, characters: int = PART) -> TextPart:
     """A JSON text for reading: with line breaks if it is not too large, and its beginning."""
-    text = bytes(value)
-    if not is_heavy(text):
+    text = _light_text(value)
+    if text is not None:
         shown = msgspec.json.format(text, indent=2).decode()
         return TextPart(text=shown[:characters], size=len(shown), count=max(1, -(-len(shown) // characters)))
-    size = len(text)
-    shown = text[:characters].decode("utf-8", "ignore")
+    size = size_of(value)
+    shown = first_bytes(value, characters).decode("utf-8", "ignore")
     return TextPart(text=shown, size=size, count=max(1, -(-size // characters)))
 
 
 def light(value: bytes | msgspec.Raw) -> Any:
     """The value of a JSON text; None if it is too large to be decoded for a page."""
+    text = _light_text(value)
+    return None if text is None else msgspec.json.decode(text)
+
+
+def _light_text(value: bytes | msgspec.Raw) -> bytes | None:
+    if size_of(value) > HEAVY_BYTES:
+        return None
     text = bytes(value)
-    return None if is_heavy(text) else msgspec.json.decode(text)
+    return None if is_heavy(text) else text
+
+
+def size_of(value: bytes | msgspec.Raw) -> int:
+    """The bytes of a JSON text. `bytes()` copies a `Raw`, of which an output may have 50 MB."""
+    return memoryview(value).nbytes
+
+
+def first_bytes(value: bytes | msgspec.Raw, count: int) -> bytes:
+    """The first bytes of a JSON text, without a copy of the others."""
+    return bytes(memoryview(value)[:count])

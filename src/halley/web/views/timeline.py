@@ -5,10 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.strict_json import is_heavy
 from halley.web.views.durations import in_words, seconds_between
 from halley.web.views.run import ShownRun
-from halley.web.views.texts import cut
+from halley.web.views.texts import cut, first_bytes, light
 
 _DETAIL: Final = 400  # characters of one line
 _SIMPLE: Final = {
@@ -179,13 +178,14 @@ def _members(event: LoggedEvent) -> dict[str, Any]:
 
 def _raw(event: LoggedEvent) -> str:
     # an item may have megabytes, and only the beginning is shown
-    return bytes(event.data)[: 4 * _DETAIL].decode("utf-8", "ignore")
+    return first_bytes(event.data, 4 * _DETAIL).decode("utf-8", "ignore")
 
 
 def _output(event: LoggedEvent) -> str:
-    if is_heavy(bytes(event.data)):
+    members = light(event.data)
+    if not isinstance(members, dict):
         return _raw(event)
-    value = _members(event).get("value")
+    value = members.get("value")
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
