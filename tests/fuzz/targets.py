@@ -24,7 +24,7 @@ from halley.replicas import frames
 from halley.replicas.channel import Channel
 from halley.replicas.cog_yaml import read_cog_yaml
 from halley.runner._halley_runner.frames import Inbox
-from halley.settings import LimitSettings
+from halley.settings import LimitSettings, parse_seconds
 from halley.webhooks.address import Receivers
 
 KIB: Final = 1024
@@ -240,6 +240,31 @@ _FRAME_PIECES: Final = (
 )
 
 TARGETS: Final = (
+    Target(
+        name="duration",
+        words=Words(
+            examples=(b"1h30m", b"0.5s", b" 1 h 30 m ", b"30", b"9" * 60),
+            pieces=(
+                b"1",
+                b"99",
+                b".",
+                b"1.5",
+                b"s",
+                b"m",
+                b"h",
+                b"d",
+                b" ",
+                b"x",
+                b"-",
+                b"!",
+                b"\xd9\xa1",
+                b"\n",
+                b"1h",
+            ),
+        ),
+        run=lambda case: parse_seconds(case.decode("utf-8", "replace")),
+        declared=(ValueError,),
+    ),
     Target(
         name="json",
         words=_JSON,

@@ -12,6 +12,10 @@ from halley.settings.kinds import DAY_SECONDS, NEVER, Period
 
 LONGEST_SECONDS: Final = 1000 * 365 * DAY_SECONDS  # longer ones would exceed the calendar
 
+_PIECE: Final = re.compile(r"\s*+(\d++(?:\.\d++)?+)\s*+([A-Za-z]*+)")
+# nothing is tried twice: digits that could be divided into pieces in many ways would take for ever
+_WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})++\s*+")
+
 
 def parse_seconds(text: str) -> float:
     """Read `30`, `0.5s`, `5m`, `1h30m`, `30d`.
@@ -64,8 +68,7 @@ _BYTES: Final = {"": 1.0, "b": 1.0} | {
 
 
 def _parse_units(text: str, units: Mapping[str, float], wanted: str) -> float:
-    pieces = re.findall(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text)
-    whole = re.fullmatch(r"(\s*\d+(\.\d+)?\s*[A-Za-z]*)+\s*", text) is not None
-    if not whole or any(unit not in units for _, unit in pieces):
+    pieces = _PIECE.findall(text) if _WHOLE.fullmatch(text) is not None else []
+    if not pieces or any(unit not in units for _, unit in pieces):
         raise ValueError(f"expected {wanted}")
     return sum(float(number) * units[unit] for number, unit in pieces)

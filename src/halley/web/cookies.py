@@ -14,7 +14,7 @@ _NOTE_BYTES: Final = 3000  # as it is kept: browsers keep no cookie of more than
 
 
 class Site(NamedTuple):
-    """Where the browser sees us: `mark` tells servers on different ports or paths of one host apart."""
+    """Where the browser sees us. Servers on different ports or paths of one host have different marks."""
 
     is_https: bool
     mark: str
