@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from halley.errors import Unusable
 from halley.replicas.loading import ModelSource, demo_folders, fit_name, load_source, name_of, with_settings
 from halley.settings import ModelSettings, Settings
+
+_DEMOS: Final = {
+    "echo": "Gives back a value of each simple type: for trying clients, forms and files.",
+    "fail": "Fails in the requested way.",
+    "noop": "Gives its prompt back and does no work.",
+    "paint": "Paints a landscape from a few words, by rules.",
+    "sleep": "Sleeps and reports its progress: for trying waits, deadlines and cancel.",
+    "text": "A small language model that streams tokens.",
+    "upscale": "Enlarges a picture with filters that were learned.",
+}
+"""What each demo model does, as lists of models show it."""
 
 
 class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +71,7 @@ def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> l
         found[one.name] = _joined(found.get(one.name), one)
     for folder in demo_folders() if demo else ():
         name = name_of(folder, owner="demo")
-        about = "A demo model of Halley."
+        about = _DEMOS.get(folder.name, "A demo model of Halley.")
         one = WantedModel(name=name, path=folder, env="current", is_official=True, description=about)
         found.setdefault(name, one)
     return list(found.values())

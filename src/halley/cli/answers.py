@@ -61,12 +61,20 @@ def refusal(response: httpx2.Response, body: Any) -> CommandError:
     return ServerRefused(status, words, hint=_hint(status, response.request.url.path), body=body)
 
 
+_MISSING: Final = {
+    "/predictions/": "Check the id and the server; a key cannot see the predictions of another account.",
+    "/upstreams/unknown/": "`halley upstreams unknown` lists the predictions that can be settled.",
+    "/bulk-actions/": "`halley predictions bulk` shows the ids.",
+    "/files/": "`halley files list` shows the ids.",
+    "/keys/": "`halley keys list` shows the ids.",
+}
+"""Where an id of a path can be found."""
+
+
 def _hint(status: int, path: str) -> str:
     if status != 404:
         return _HINTS.get(status, "")
-    if "/predictions/" in path:
-        return "Check the id and the server; a key cannot see the predictions of another account."
-    return "`halley keys list` shows the ids." if "/keys/" in path else ""
+    return next((hint for part, hint in _MISSING.items() if part in path), "")
 
 
 def asked_seconds(response: httpx2.Response) -> float | None:

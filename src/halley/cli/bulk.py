@@ -65,7 +65,8 @@ def read_what(id: str | None, filters: Sequence[str] | None) -> tuple[str | None
         UsageProblem: both are given, or neither, or the filter cannot be read.
     """
     if (id is None) == (filters is None):
-        raise UsageProblem("Give the id of a prediction, or --filter.", hint="Example: --filter 'status=failed'.")
+        both = "" if id is None else ", not both"
+        raise UsageProblem(f"Give the id of a prediction or --filter{both}.", hint="Example: --filter 'status=failed'.")
     return id, {} if filters is None else read_filter_words(filters)
 
 
@@ -116,7 +117,7 @@ def show_actions(client: Client, screen: Screen, limit: int) -> None:
         ]
         for one in found
     ]
-    screen.table(["ID", "ACTION", "STATUS", "OF", "PREDICTIONS"], rows)
+    screen.table(["ID", "ACTION", "STATUS", "DONE", "PREDICTIONS"], rows)
 
 
 def show_action(client: Client, screen: Screen, action_id: str, *, stop: bool) -> int:

@@ -174,6 +174,10 @@ class Connection:
         reason = reason_of(error)
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return Unreachable(f"{self.target.root} has a certificate that is not trusted: {reason}.", hint=_TRUST)
+        if "WRONG_VERSION_NUMBER" in reason:
+            return Unreachable(
+                f"{self.target.root} does not speak HTTPS.", hint=f"Try http{self.target.root.removeprefix('https')}."
+            )
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             hint = "Is it running? `halley serve` starts one." if is_loopback(self.target.root) else "Check the URL."
             return Unreachable(f"Cannot reach {self.target.root}: {reason}.", hint=hint)

@@ -23,7 +23,10 @@ BeforeOption = Annotated[
 ]
 KeyOption = Annotated[str | None, typer.Option("--key", metavar="ID", help="Only what was created with this key.")]
 ProviderOption = Annotated[
-    str | None, typer.Option("--provider", help="Only what ran here (local), or at this service elsewhere.")
+    str | None,
+    typer.Option("--provider", metavar="NAME", help="Only what ran here (local), or at this service elsewhere."),
 ]
 TagOption = Annotated[str | None, typer.Option("--tag", help="Only predictions with this tag.")]
-GroupOption = Annotated[str | None, typer.Option("--group", help="Only failed ones of this group of errors.")]
+GroupOption = Annotated[
+    str | None, typer.Option("--group", metavar="ID", help="Only failed ones of this group of errors.")
+]

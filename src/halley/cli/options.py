@@ -18,7 +18,7 @@ TokenOption = Annotated[str | None, typer.Option("--token", metavar="TOKEN", hel
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="The profile in the credentials file.")
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The maximum number of entries.")]
+LimitOption = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The maximum number of entries.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A halley.toml.")]
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder.")]

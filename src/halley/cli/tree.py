@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from halley.cli.plain_help import name_values
+
 
 class CommandEntry(NamedTuple):
     """The place of a command: the function or group of commands with this name in a module of `commands`."""
@@ -26,25 +28,17 @@ ENTRIES: Final = {
     "demo": CommandEntry("demo", "demo", "Serve the demo models and run a first prediction."),
     "serve": CommandEntry("serve", "serve", "Serve models through the Replicate HTTP API."),
     "run": CommandEntry("run", "run", "Run a model and show its output."),
-    "ps": CommandEntry("ps", "ps", "List model processes: state, memory, device, busy slots, uptime (admin)."),
+    "ps": CommandEntry("ps", "ps", "List model processes: state, memory, device, slots (admin)."),
     "env": CommandEntry("env", "env", "Print the lines that make existing programs use a server."),
     "init": CommandEntry("init", "init", "Create a new model: run.py and cog.yaml, ready to be served."),
-    "check": CommandEntry(
-        "check",
-        "check",
-        "Show the inputs and output of a model, its environment, and what is missing; without a server.",
-    ),
+    "check": CommandEntry("check", "check", "Show a model's inputs, output and faults, without a server."),
     "version": CommandEntry("version", "version", "Print the version."),
     "help": CommandEntry("version", "help_", "Show the help of a command."),
-    "predictions": CommandEntry(
-        "predictions", "app", "Show, follow, save, cancel and run again predictions, and remove their data."
-    ),
+    "predictions": CommandEntry("predictions", "app", "List, show, follow, save, cancel and rerun predictions."),
     "models": CommandEntry("models", "app", "See which models a server can run."),
     "files": CommandEntry("files", "app", "Upload files once and use them in many inputs."),
     "keys": CommandEntry("keys", "app", "Make, list, change and revoke API keys (admin)."),
-    "webhooks": CommandEntry(
-        "webhooks", "app", "List webhook deliveries, send one again, verify a message, listen without a tunnel."
-    ),
+    "webhooks": CommandEntry("webhooks", "app", "List deliveries of webhooks, resend, verify and receive them."),
     "routes": CommandEntry("routes", "app", "See which provider runs which model (admin)."),
     "upstreams": CommandEntry("upstreams", "app", "See the services elsewhere that run predictions (admin)."),
     "config": CommandEntry("config", "app", "Show and check the settings of the server."),
@@ -76,7 +70,9 @@ def _build(name: str, entry: CommandEntry) -> Any:
         parent.add_typer(found, name=name)
     else:
         parent.command(name)(found)
-    return typer.main.get_group(parent).commands[name]
+    command = typer.main.get_group(parent).commands[name]
+    name_values(command)
+    return command
 
 
 class Root(TyperGroup):

@@ -111,7 +111,7 @@ class _TimeLimit:
         left = self._started + self._seconds - self.timing.monotonic()
         if left <= 0:
             raise StillRunning(
-                f"Prediction {self._id} has not ended after {self._seconds:g} s.{f' {why}' if why else ''}",
+                f"Prediction {self._id} has not ended after {self._seconds:.3g} s.{f' {why}' if why else ''}",
                 hint=f"It keeps running; `halley predictions watch {self._id}` follows it again.",
             )
         return left

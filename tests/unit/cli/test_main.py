@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -298,3 +299,20 @@ def test_a_command_loads_only_its_own_module():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "['halley.cli.commands.version']"
+
+
+def test_help_fits_a_usual_terminal_and_names_values_by_words(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    groups = [name for name, command in tree.Commands().items() if hasattr(command, "commands")]
+    for path in [[], *([name] for name in groups)]:
+        assert run_command([*path, "--help"]) == 0
+        commands = capsys.readouterr().out.partition("\nCommands:\n")[2].splitlines()
+        assert commands
+        assert [line for line in commands if line.endswith("...")] == []  # a summary that was cut
+    names = [[name] for name in tree.ENTRIES if name not in groups]
+    names += [[name, one] for name in groups for one in tree.Commands()[name].commands]
+    for path in names:
+        assert run_command([*path, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert not re.search(r"<\w|\{\w|\[\[", text), path  # a type of a program, or brackets in brackets
+        assert ("Example:" in text) <= (path == ["webhooks", "verify"]), path

@@ -45,7 +45,7 @@ def cancel(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Cancel a prediction, or all that fit a filter; one that has ended is unchanged.
+    """Cancel a prediction, or all that fit a filter. One that has ended is unchanged.
 
     \b
     Examples:
@@ -88,10 +88,10 @@ def rerun(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Run a prediction again on a Halley server, as a new one, and print its id; or run all again that fit a filter.
+    """Run a prediction again, or all that fit a filter. For Halley servers.
 
-    A new prediction has the same version, input, webhook, time limit and tags. Secret inputs are not kept by the
-    server: give them again.
+    It runs as a new prediction, whose id is printed. This has the same version, input, webhook, time limit and tags.
+    Secret inputs are not kept by the server: give them again.
 
     \b
     Examples:
@@ -130,9 +130,10 @@ def delete_data(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> int:
-    """Remove input, output, files and logs from a Halley server, at once: of a prediction, or of all that fit a filter.
+    """Remove the data of a prediction, or of all that fit a filter. For Halley servers.
 
-    This cannot be undone. The record that it ran, its times, how it ended and its metrics stay.
+    Input, output, files and logs are removed at once. This cannot be undone. The record that it ran, its times, how it
+    ended and its metrics stay.
 
     \b
     Examples:
@@ -168,7 +169,7 @@ def bulk(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """List the actions on many predictions of a Halley server, newest first; or show or stop one.
+    """List actions on many predictions, or show or stop one. For Halley servers.
 
     \b
     Examples:

@@ -31,7 +31,9 @@ def check(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the inputs and output of a model, its environment, and what is missing; without a server.
+    """Show a model's inputs, output and faults, without a server.
+
+    It also shows the environment of the model, and what is missing in it.
 
     The model is imported in a separate process; setup() does not run.
 

@@ -18,7 +18,7 @@ def show(
     changed: Annotated[bool, typer.Option("--changed", help="Only settings that differ from their defaults.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print every setting with its value and its origin; secrets are masked.
+    """Print every setting with its value and its origin. Secrets are masked.
 
     \b
     Examples:
@@ -37,10 +37,10 @@ def show(
 
 @app.command("validate")
 def validate(config: ConfigOption = None) -> None:
-    """Check the settings from all sources, and the files and variables they name, as `halley serve` does.
+    """Check the settings, as `halley serve` does.
 
-    Providers that cannot be reached are only warned of. Exit code 2 if the server would not start, or would start
-    without one of the models.
+    The settings of all sources are checked, and the files and variables that they name. Providers that cannot be
+    reached are only warned of. Exit code 2 if the server would not start, or would start without one of the models.
     """
     from halley.cli.checking import broken_models, faults_of, unreachable_upstreams
     from halley.cli.failures import UsageProblem

@@ -87,7 +87,7 @@ def create(
 def list_(
     server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """List all keys; the secret keys themselves are not stored and cannot be shown."""
+    """List all keys. Only their beginnings can be shown: the keys themselves are not stored."""
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
@@ -115,7 +115,7 @@ def list_(
 def current(
     server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show what the key in use may do, and how its newest predictions ended; needs no admin key."""
+    """Show what the key in use may do. It needs no admin key, and also says how the key's newest predictions ended."""
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)

@@ -100,14 +100,17 @@ def logs(
     model: ModelArgument,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Continue until you press Ctrl+C.")] = False,
     lines: Annotated[
-        int, typer.Option("-n", "--lines", min=0, help="The maximum number of lines, counted from the end.")
+        int,
+        typer.Option("-n", "--lines", metavar="N", min=0, help="The maximum number of lines, counted from the end."),
     ] = 200,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a model's processes printed outside of predictions: setup, threads, idle (admin).
+    """Print what a model printed outside of predictions (admin).
+
+    That is during its setup, from threads, or while it was idle.
 
     \b
     Examples:
@@ -148,12 +151,14 @@ def clear_setup(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete the files that a model's setup() left, so that its next process runs the whole setup (admin).
+    """Delete the files that a model's setup() left (admin).
+
+    Its next process then runs the whole setup.
 
     Processes that run keep their files.
 
     \b
-    Example:
+    Examples:
       halley models clear-setup acme/painter
     """
     from halley.cli.failures import ServerRefused, UsageProblem

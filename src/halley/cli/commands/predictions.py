@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from halley.cli.failures import CommandError
 
 app = typer.Typer(
-    help="Show, follow, save, cancel and run again predictions, and remove their data.",
+    help="List, show, follow, save, cancel and rerun predictions.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

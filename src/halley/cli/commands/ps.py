@@ -11,9 +11,11 @@ from halley.cli.screen import Screen
 def ps(
     server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """List model processes: state, memory, device, busy slots, uptime (admin).
+    """List model processes: state, memory, device, slots (admin).
 
-    Example:  halley ps
+    \b
+    Examples:
+      halley ps
     """
     from halley.cli.session import connect
 

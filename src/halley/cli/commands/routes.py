@@ -19,7 +19,9 @@ def list_routes(
 ) -> None:
     """List the routes, in the order in which they are tried.
 
-    Example:  halley routes list
+    \b
+    Examples:
+      halley routes list
     """
     from halley.cli.session import connect
 
@@ -42,7 +44,9 @@ def show_choice(
 ) -> None:
     """Show which provider would take the next run of a model, and why. Nothing is run.
 
-    Example:  halley routes test acme/upscaler
+    \b
+    Examples:
+      halley routes test acme/upscaler
     """
     from halley.cli.failures import UsageProblem
     from halley.cli.session import connect

@@ -24,9 +24,13 @@ def upstreams() -> None:
 def list_upstreams(
     server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the services: state, runs, submits in 24 hours, predictions with an unknown outcome, last errors.
+    """List the services, with their state and last errors.
 
-    Example:  halley upstreams list
+    Also runs, submits in 24 hours, and predictions with an unknown outcome.
+
+    \b
+    Examples:
+      halley upstreams list
     """
     from halley.cli.session import connect
 
@@ -36,7 +40,7 @@ def list_upstreams(
     if as_json:
         screen.out_json(found)
         return
-    screen.table(["NAME", "STATE", "RUNS", "UNKNOWN", "IN 24 H", "KIND", "URL"], [_row(one) for one in found])
+    screen.table(["NAME", "STATE", "RUNS", "SUBMITS 24H", "UNKNOWN", "KIND", "URL"], [_row(one) for one in found])
     for one in found:
         if one.get("reason"):
             screen.note(f"{one['name']}: {one['reason']}")
@@ -54,7 +58,9 @@ def show_upstream(
 ) -> None:
     """Show one service: state, runs, submits in 24 hours, last errors.
 
-    Example:  halley upstreams show comet
+    \b
+    Examples:
+      halley upstreams show comet
     """
     from halley.cli.failures import UsageProblem
     from halley.cli.session import connect
@@ -85,7 +91,7 @@ def list_unknown(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List predictions of which it is not known whether they ran at a service, the newest first.
+    """List predictions whose outcome at a service is unknown.
 
     Look at the service's own list: it says whether you should adopt a run or retry.
 
@@ -129,11 +135,15 @@ def adopt_run(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Follow a run of the service as a new prediction that continues the unknown one. Nothing is submitted.
+    """Follow a run of the service as a new prediction.
+
+    It continues the one with the unknown outcome. Nothing is submitted.
 
     The new prediction belongs to the same account. The unknown one stays as it is.
 
-    Example:  halley upstreams adopt 01kb5... gm3qorzdhgbfurvjtvhg6dckhu
+    \b
+    Examples:
+      halley upstreams adopt 01kb5... gm3qorzdhgbfurvjtvhg6dckhu
     """
     body = {"upstream_id": upstream_id} | ({} if provider is None else {"provider": provider})
     _settle(prediction, "adopt", body, _Options(server, token, profile, as_json))
@@ -147,11 +157,13 @@ def retry(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit an unknown prediction again, as a new one that continues it.
+    """Submit an unknown prediction again, as a new one.
 
     If the service did begin the first, both are paid for: look at its list before.
 
-    Example:  halley upstreams retry 01kb5...
+    \b
+    Examples:
+      halley upstreams retry 01kb5...
     """
     _settle(prediction, "retry", None, _Options(server, token, profile, as_json))
 
@@ -200,10 +212,10 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("submits in 24 hours", _of(one.get("submits"), one.get("max_submits_per_day"))),
         ("submits that it allows", _bucket(one.get("bucket"))),
         ("unknown outcomes", one.get("unknown")),
-        ("times that it did not answer", one.get("opened")),
+        ("circuit breaker opened", _times(one.get("opened"))),
         ("balance", _balance(one.get("balance"))),
-        ("seconds of a submit", _latency(one.get("submit_seconds"))),
-        ("seconds of a run", _latency(one.get("run_seconds"))),
+        ("a submit took", _latency(one.get("submit_seconds"))),
+        ("a run took", _latency(one.get("run_seconds"))),
         ("webhooks from it", one.get("webhooks")),
     ]
     facts += [(str(one["url"]), _address(one)) for one in one.get("addresses") or ()]
@@ -223,9 +235,9 @@ def _row(one: dict[str, Any]) -> list[str]:
         str(one.get("name")),
         _state(one),
         f"{one.get('in_flight')}/{one.get('slots')}",
-        str(one.get("unknown")),
         _of(one.get("submits"), one.get("max_submits_per_day")),
-        str(one.get("profile") or one.get("kind")),
+        str(one.get("unknown")),
+        str(one.get("kind")),
         str(one.get("url")),
     ]
 
@@ -245,7 +257,13 @@ def _bucket(one: dict[str, Any] | None) -> str | None:
 
 
 def _latency(one: dict[str, Any] | None) -> str | None:
-    return None if one is None else f"{one['p50']:.2f}, of 95 % at most {one['p95']:.2f} (the last {one['count']})"
+    if one is None:
+        return None
+    return f"median {one['p50']:.2f} s, 95th percentile {one['p95']:.2f} s (the last {one['count']})"
+
+
+def _times(count: int | None) -> str | None:
+    return None if count is None else f"{count} time{'' if count == 1 else 's'}"
 
 
 def _of(number: object, most: object) -> str:

@@ -12,7 +12,7 @@ from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOpt
 from halley.cli.screen import Screen
 
 app = typer.Typer(
-    help="List webhook deliveries, send one again, verify a message, listen without a tunnel.",
+    help="List deliveries of webhooks, resend, verify and receive them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,7 +27,7 @@ def secret(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the secret that webhooks of this account are signed with.
+    """Print the secret that signs the webhooks of this account.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def verify(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Say whether a message that arrived is genuine; exit code 2 if not.
+    """Say whether a message that arrived is genuine. Exit code 2 if not.
 
     \b
     Example (the headers as they arrived):
@@ -165,9 +165,10 @@ def listen(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Post webhook messages to a program on this machine: signed, as a receiver gets them, without a tunnel.
+    """Post webhook messages to a program on this machine.
 
-    Works also for predictions without a webhook; those with one also send to it. Press Ctrl+C to stop.
+    They are signed, as a receiver gets them, and need no tunnel. Works also for predictions without a webhook; those
+    with one also send to it. Press Ctrl+C to stop.
 
     \b
     Examples:
