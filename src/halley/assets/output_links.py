@@ -8,6 +8,7 @@ from typing import Final
 from anyio import to_thread
 
 from halley.assets.data_urls import decode_data_url, is_data_url
+from halley.assets.disk import reporting_full_disk
 from halley.assets.fetched_content import content_fault, may_be_empty
 from halley.assets.names import safe_name, suffix_for
 from halley.assets.ports import Draft, Fetch, Fetched
@@ -51,7 +52,7 @@ class OutputLinks:
             raise _without_links(error, index) from error
 
     async def _kept(self, url: str, inside: Path, origin: tuple[str, int] | None) -> Path:
-        await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
+        await to_thread.run_sync(_made, inside)
         if is_data_url(url):
             return await to_thread.run_sync(_written, url, inside, self._limit_bytes)
         fetched = await self._fetched(url, Draft(path=inside / "fetched.part"), origin)
@@ -97,8 +98,14 @@ def _written(url: str, inside: Path, limit_bytes: int) -> Path:
     """The file that a `data:` URL contains."""
     found = decode_data_url(url, limit_bytes)
     path = inside / safe_name(found.name or f"output{suffix_for(found.content_type)}")
-    path.write_bytes(found.data)
+    with reporting_full_disk():
+        path.write_bytes(found.data)
     return path
+
+
+def _made(inside: Path) -> None:
+    with reporting_full_disk():
+        inside.mkdir(parents=True, exist_ok=True)
 
 
 def _without_links(

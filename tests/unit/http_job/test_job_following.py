@@ -13,8 +13,11 @@ import pytest
 from job_standins import TOKEN, Answer, MusicStandIn, PicturesStandIn, TaskStandIn, VideosStandIn
 from standins import send
 
+from halley import retry
 from halley.dispatch.ports import MetricValue, Outcome, OutputPart, Progress, Work
 from halley.dispatch.upstreams import UpstreamTarget
+from halley.egress.body import FileSink
+from halley.errors import StorageFull
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.http_job import outputs
 from halley.providers.http_job.job import Job
@@ -147,6 +150,8 @@ async def test_progress_is_in_the_logs_once_for_each_step_and_never_falls(
 CONTENTS = {
     "a page with status 200": says(200, b"<html>not yet</html>", "text/html"),
     "an error with status 200": says(200, {"error": "not yet"}),
+    "an error that calls itself a video": says(200, {"error": "not yet"}, "video/mp4"),
+    "a page that calls itself a video": says(200, b"\n<!DOCTYPE html><p>not yet", "video/mp4"),
     "an empty file": says(200, b"", "video/mp4"),
     "not there yet": says(404, {"error": "not yet"}),
     "bad gateway": says(502, b""),
@@ -226,7 +231,7 @@ async def test_a_content_route_is_asked_for_each_value_of_the_output(videos: Vid
 async def test_a_content_route_may_answer_with_a_link(videos: VideosStandIn, tmp_path: Path) -> None:
     link = "https://cdn.example.com/a.mp4"
     found = changed(FILES, ('/content"', '/content?file={output}"\nurl = "/file/url"'))
-    videos.plan("content", says(200, {"file": {}}), says(200, {"file": {"url": link}}))
+    videos.plan("content", *[says(200, {"file": file}) for file in ({}, {"url": []}, {"url": ""}, {"url": link})])
     part = await made(videos, tmp_path, found, {**DONE, "files": ["f1"]})
     assert (json.loads(bytes(part.value)), part.links, part.paths) == (link, ((),), ())
 
@@ -269,6 +274,41 @@ async def test_a_cancel_ends_the_fetching_of_a_file(videos: VideosStandIn, tmp_p
         provider.cancel("task_1")
         assert (await within(following)).status == "canceled"
         is_over.set()
+
+
+async def test_a_file_that_is_announced_as_too_large_is_not_read(videos: VideosStandIn, tmp_path: Path) -> None:
+    is_over = threading.Event()
+
+    def announce(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", str(10 * 2**30))
+        handler.end_headers()
+        handler.wfile.flush()
+        is_over.wait(40)
+        handler.close_connection = True
+
+    videos.plan("content", announce)
+    _, outcome, _ = await video(videos, tmp_path, DONE)
+    assert "larger than the limit" in (outcome.error or "")
+    assert not is_over.is_set()
+    is_over.set()
+
+
+async def test_a_full_disk_is_waited_for(
+    videos: VideosStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = [StorageFull("no room")] * 8
+    create = FileSink.create
+
+    async def full(path: Path) -> FileSink:
+        if waits:
+            raise waits.pop()
+        return await create(path)
+
+    monkeypatch.setattr(FileSink, "create", full)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 0.01)
+    _, outcome, _ = await video(videos, tmp_path, DONE)
+    assert (outcome.status, outcome.error, waits) == ("succeeded", None, [])
 
 
 def _ignore(progress: Progress) -> None:

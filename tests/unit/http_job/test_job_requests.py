@@ -107,6 +107,12 @@ def test_a_value_that_would_lead_elsewhere_is_refused(text: str | None) -> None:
         sent('path = "/x/{input.text}/y"', text=text)
 
 
+def test_a_value_that_makes_a_path_too_long_is_refused() -> None:
+    assert sent('path = "/x?q={input.text}"', text="a" * 6900).path.endswith("aaa")
+    with pytest.raises(Unsendable, match="7000 characters"):
+        sent('path = "/x?q={input.text}"', text="ä" * 1200)
+
+
 @pytest.mark.parametrize("text", ["a\r\nx-b: c", "a\nb", "\x00", "ä", "☄"])
 def test_a_value_that_would_end_a_header_is_refused(text: str) -> None:
     create = 'path = "/x"\nheaders = { x-a = "v={input.text}" }'

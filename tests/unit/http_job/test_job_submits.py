@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from halley.assets.own_inputs import OwnFile
 from halley.dispatch.ports import Progress
 from halley.dispatch.upstreams import RunFinder
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.providers.http_job import creates
 from halley.providers.http_job.provider import JobProvider
 from halley.testing.http_jobs import PREDICTIONS, open_job
 from halley.testing.providers import work_of
@@ -114,6 +116,34 @@ async def test_nobody_at_the_address_means_that_nothing_was_begun() -> None:
     async with open_job(JOB, "http://127.0.0.1:9/v1") as provider:
         with pytest.raises(ProviderBusy):
             await provider.submit(work_of("echo", "a", "p1"))
+
+
+async def test_an_input_that_no_url_can_hold_is_refused_and_says_nothing_about_the_service() -> None:
+    job = JOB.replace('/predictions"\nbody', '/predictions?text={input.text}"\nbody', 1)
+    assert job != JOB
+    async with world(job) as found:
+        with pytest.raises(SubmitRefused, match="7000 characters"):
+            await found.provider.submit(work_of("echo", "a" * 9000, "p1"))
+        assert (found.posts, found.answers.heard) == (0, [])
+
+
+@pytest.mark.parametrize("sizes", [(6, 6), (11,), (4, 4, 3)])
+async def test_the_files_of_a_form_are_limited_together(
+    sizes: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(creates, "UPLOAD_LIMIT_BYTES", 10)
+    paths = [tmp_path / f"{number}.bin" for number in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_bytes(b"x" * size)
+    given = msgspec.json.encode({"text": [str(path) for path in paths]})
+    places = tuple(("text", number) for number in range(len(paths)))
+    work = msgspec.structs.replace(work_of("echo", "a", "p1"), input=given, paths=places)
+    form = JOB.replace('body = { input = "{input}" }', 'encoding = "multipart"\nbody = { text = "{input.text}" }')
+    form = form.replace("input = { text = {} }", 'input = { text = { type = "file", list = true } }')
+    async with world(form) as found:
+        with pytest.raises(SubmitRefused, match="more than 10 bytes together"):
+            await found.provider.submit(work)
+        assert found.posts == 0
 
 
 async def test_a_whole_number_is_an_id() -> None:

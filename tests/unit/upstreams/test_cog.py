@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +255,26 @@ def test_a_refusal_may_name_its_place_in_any_form(place: Any):
     said = refusal(422, {"detail": [{"loc": place, "msg": "is wrong"}, 7]})
     assert said.startswith("It answered 422: ")
     assert said.endswith(": is wrong")
+
+
+async def test_output_after_a_cancel_is_not_kept():
+    async def stubborn(run: Running) -> list[str]:
+        for number in range(2000):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            run.yields(f"{number}")
+        return []
+
+    async with one(cog(stubborn, "stream", ITEMS)) as provider:
+        handle = await begun(provider)
+        said: list[Progress] = []
+
+        def emit(part: Progress) -> None:
+            said.append(part)
+            provider.cancel(handle)
+
+        await within(provider.follow(handle, emit))
+        assert len([part for part in said if isinstance(part, OutputPart)]) < 1000
 
 
 # cut connections

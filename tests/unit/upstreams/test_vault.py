@@ -1,6 +1,7 @@
 """Files of outputs are copied here through egress, byte for byte, or the output is refused with the reason."""
 
 import asyncio
+import errno
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from halley.clock import SystemClock
 from halley.dispatch.ports import OutputPart, Progress
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import AddressRules, Egress, origin_of
-from halley.errors import AddressRefused, FetchFailed, HalleyError, Refused, TooLarge
+from halley.errors import AddressRefused, FetchFailed, HalleyError, Refused, StorageFull, TooLarge
 from halley.testing.blobs import InspectableLedger
 from halley.testing.providers import work_of
 from halley.testing.replicate.faults import ServiceFault, says
@@ -185,3 +186,16 @@ async def test_the_slow_files_of_one_service_do_not_delay_those_of_another(tmp_p
     for one in slow:
         one.cancel()
     await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_full_disk_is_no_fault_of_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    links = OutputLinks(fetch=Egress(AddressRules()), limit_bytes=100, deadline_seconds=10.0)
+    for method in ("write_bytes", "mkdir"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, method, full)
+            with pytest.raises(StorageFull):
+                await links.fetch("data:text/plain,hi", 0, tmp_path)
+    assert (await links.fetch("data:text/plain,hi", 0, tmp_path)).read_bytes() == b"hi"

@@ -96,9 +96,11 @@ class JobCreates:
 def _with_files(work: Work) -> dict[str, Any]:
     """The input, in which each local file is one for a part of a form."""
     given = msgspec.json.decode(work.input)
+    room = UPLOAD_LIMIT_BYTES  # all of them are in memory while they are sent
     for at in work.paths:
         holder, last = _holder(given, at)
-        holder[last] = _file(Path(holder[last]))
+        holder[last], size = _file(Path(holder[last]), room)
+        room -= size
     return dict(given)
 
 
@@ -108,15 +110,19 @@ def _holder(given: Any, at: Pointer) -> tuple[Any, Any]:
     return given, at[-1]
 
 
-def _file(path: Path) -> JobFile:
+def _file(path: Path, room_bytes: int) -> tuple[JobFile, int]:
+    """The file and its size in bytes.
+
+    Raises:
+        SubmitRefused: it cannot be read, or has no room.
+    """
     try:
         with path.open("rb") as opened:
             head = opened.read(HEAD_BYTES)
         size = path.stat().st_size
     except OSError as error:
         raise SubmitRefused(f"A file of the input cannot be read: {error.strerror}.", was_asked=False) from error
-    if size > UPLOAD_LIMIT_BYTES:
-        raise SubmitRefused(
-            f"The file {path.name} of the input has more than {UPLOAD_LIMIT_BYTES} bytes.", was_asked=False
-        )
-    return JobFile(path=path, name=safe_name(path.name), content_type=media_type(path.name, head))
+    if size > room_bytes:
+        text = f"The files of the input up to {path.name} have more than {UPLOAD_LIMIT_BYTES} bytes together."
+        raise SubmitRefused(text, was_asked=False)
+    return JobFile(path=path, name=safe_name(path.name), content_type=media_type(path.name, head)), size

@@ -55,16 +55,23 @@ async def download(
 async def _saved(answer: OpenAnswer, to: Path, limit_bytes: int) -> int:
     if answer.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise FetchFailed("The file came compressed although the request did not allow compression.")
+    length = answer.headers.get("content-length", "")  # its digits are checked by the HTTP client
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise _too_large(limit_bytes)
     size = 0
     sink = await FileSink.create(to)
     try:
         async for chunk in answer.chunks:
             size += len(chunk)
             if size > limit_bytes:
-                raise TooLarge(f"The file is larger than the limit of {limit_bytes} bytes.")
+                raise _too_large(limit_bytes)
             await sink.write(chunk)
         await sink.finish()
     except BaseException:
         sink.discard()
         raise
     return size
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"The file is larger than the limit of {limit_bytes} bytes.")

@@ -10,8 +10,11 @@ import msgspec
 from anyio import to_thread
 
 from halley.assets.data_urls import is_data_url
+from halley.assets.disk import reporting_full_disk
+from halley.assets.fetched_content import content_fault
 from halley.assets.names import safe_name, split_suffix, suffix_for
 from halley.assets.outputs import COPIES
+from halley.assets.ports import Fetched
 from halley.clock import Clock
 from halley.dispatch.ports import OutputPart, Pointer
 from halley.egress import OriginClient
@@ -25,6 +28,7 @@ from halley.providers.http_job.requests import JobRequest
 from halley.providers.http_job.templates import Values
 from halley.providers.services.api import ServiceApi
 from halley.providers.services.outputs import LinkRules, OutputReader, is_url
+from halley.retry import retry_until_accepted
 
 _log: Final = logging.getLogger(__name__)
 
@@ -128,7 +132,6 @@ class JobOutputs:
         if run.folder is None:
             raise Refused("This prediction has no folder for a file of its output.")
         folder = run.folder / _FOLDER / str(index)
-        await to_thread.run_sync(lambda: folder.mkdir(parents=True, exist_ok=True))
         return [await self._tried(lambda: self._file(request, folder))]
 
     async def _links(self, content: ContentForm, request: JobRequest) -> list[_File]:
@@ -137,7 +140,7 @@ class JobOutputs:
         async def ask() -> list[_File]:
             answer = await self._api.send(request.method, request.path, request.content, headers=request.headers)
             found = first_of(content.url, answer.value) if answer.status == 200 else None
-            if found is None:
+            if found in (None, "", [], {}):
                 raise FetchFailed(f"Its content route gave no link. {answer.fault}", status=answer.status)
             return [self._linked(item) for item in _items(found)]
 
@@ -147,7 +150,7 @@ class JobOutputs:
         """The file, or a link to it, if the content route redirects: the token goes to this service only."""
         limits = self._job.limits
         draft = folder / "fetched.part"
-        await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))
+        await to_thread.run_sync(_cleared, folder, draft)
         found = await download(
             self._origin,
             request.path,
@@ -164,7 +167,11 @@ class JobOutputs:
             raise FetchFailed(f"Its content route sent {kind} instead of a file.")
         if not found.size_bytes:
             raise FetchFailed("Its content route sent a file of 0 bytes.")
-        path = folder / _named(found.name, kind)
+        name = _named(found.name, kind)
+        fetched = Fetched(path=draft, content_type=kind, size_bytes=found.size_bytes, file_name=name)
+        if (fault := await to_thread.run_sync(content_fault, name, fetched)) is not None:
+            raise FetchFailed(f"Its content route has the file {name}, and {fault}.")
+        path = folder / name
         await to_thread.run_sync(draft.replace, path)
         return _File(str(path), "path")
 
@@ -181,15 +188,24 @@ class JobOutputs:
         raise Refused(f"The service has as its output {shown!r}, which is no link to a file.")
 
     async def _tried(self, fetch: Callable[[], Awaitable[T]]) -> T:
-        """Fetch it; a fault that may pass is tried again after a pause."""
+        """Fetch it; a fault that may pass is tried again after a pause. A full disk is waited for, as everywhere."""
         for seconds in PAUSES_SECONDS:
             try:
-                return await fetch()
+                return await self._with_room(fetch)
             except FetchFailed as error:
                 self._api.journal.note(str(error))
                 _log.info("an output is fetched again in %g s: %s", seconds, error)
             await self._clock.sleep(max(seconds, self._api.pace.paused_seconds))
-        return await fetch()
+        return await self._with_room(fetch)
+
+    async def _with_room(self, fetch: Callable[[], Awaitable[T]]) -> T:
+        return await retry_until_accepted(fetch, self._clock, "a file of an output waits")
+
+
+def _cleared(folder: Path, draft: Path) -> None:
+    with reporting_full_disk():
+        folder.mkdir(parents=True, exist_ok=True)
+    draft.unlink(missing_ok=True)
 
 
 def _joined(base: str, location: str) -> str:

@@ -34,6 +34,7 @@ _OURS: Final = frozenset(
 )
 _SECRET: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key|^key$", re.IGNORECASE)
 _DOTS: Final = frozenset({".", ".."})
+PATH_CHARS: Final = 7000  # with its query; together with the url of the provider it must be a URL that can be sent
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +86,8 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
         path = self.path.text(values, _quoted) or ""
         if not _DOTS.isdisjoint(path.partition("?")[0].split("/")):
             raise Unsendable("a value in its path is . or .., which would lead elsewhere")
+        if len(path) > PATH_CHARS:
+            raise Unsendable(f"its path would have more than {PATH_CHARS} characters")
         return path
 
     def _headers(self, values: Values) -> Iterator[tuple[str, str]]:
