@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,6 +15,7 @@ from halley.errors import Overloaded, QueueFull
 from halley.keys.records import Scope
 from halley.predictions.status import Fact
 from halley.settings import LimitSettings
+from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
 
@@ -393,3 +395,30 @@ async def test_old_actions_are_forgotten(world: World) -> None:
     world.clock.advance(31 * 86_400)
     await act(world, "cancel", filter={"model": "no/one"})
     assert (await world.get(f"/v1/bulk-actions/{first['id']}")).status == 404
+
+
+@pytest.mark.parametrize("expose", ["", "1"])
+async def test_a_filter_means_what_its_list_shows(world: World, expose: str) -> None:
+    ids = await made(world, 4)
+    await fail(world, ids[:1])
+    await world.post(f"/v1/predictions/{ids[1]}/cancel")
+    await world.create(headers={"cancel-after": "5"})
+    world.clock.advance(6)
+    await world.store.expire(await on_duty(world.store), world.clock.now(), 1e6)
+    await world.create("acme/free")
+    headers = {"x-halley-expose-aborted": expose}
+    found: set[tuple[str, ...]] = set()
+    for status in ("starting", "failed", "canceled", "aborted", "canceled,failed"):
+        for more in ({}, {"model": "acme/ec*"}, {"error": "BROKE"}):
+            wanted = {"status": status, **more}
+            page = await world.get(f"/v1/predictions?{urlencode(wanted)}", headers=headers)
+            listed = [one["id"] for one in page.json()["results"]]
+            preview = await world.post(
+                "/v1/bulk-actions/preview", {"action": "rerun", "filter": wanted}, headers=headers
+            )
+            assert [one["id"] for one in preview.json()["examples"]] == listed, wanted
+            action = await world.post("/v1/bulk-actions", {"action": "delete-data", "filter": wanted}, headers=headers)
+            assert action.json()["total"] == len(listed), wanted
+            await world.post(f"/v1/bulk-actions/{action.json()['id']}/stop")
+            found.add(tuple(listed))
+    assert len(found) > 4

@@ -2,6 +2,9 @@
 
 from typing import Final, assert_never
 
+import msgspec
+
+from halley.predictions.filters import PredictionFilter
 from halley.predictions.status import Status
 
 
@@ -17,3 +20,11 @@ def _official(status: Status) -> Status:
 
 OFFICIAL: Final = {status: _official(status) for status in Status}
 """The shown value of each status, unless a setting or a header asks for the real one (`expose_aborted`)."""
+
+
+def meant_by(wanted: PredictionFilter, *, expose_aborted: bool) -> PredictionFilter:
+    """What a caller means who is shown official statuses: what is shown with that status, or really has it."""
+    if expose_aborted or not wanted.statuses:
+        return wanted
+    statuses = wanted.statuses | {status for status in Status if OFFICIAL[status] in wanted.statuses}
+    return msgspec.structs.replace(wanted, statuses=statuses)

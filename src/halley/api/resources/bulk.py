@@ -10,7 +10,7 @@ from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import all_invalid, invalid
-from halley.api.presentation.statuses import OFFICIAL
+from halley.api.presentation.statuses import OFFICIAL, meant_by
 from halley.api.presentation.wire.bulk import (
     BulkActionBody,
     BulkExample,
@@ -43,7 +43,7 @@ async def create(call: Call, parts: ApiContext) -> Response:
     require_read(call)
     if parts.is_draining:
         raise Overloaded("The server is stopping and begins no bulk action.")
-    request = _request(await read_small_object(call, parts))
+    request = _request(call, await read_small_object(call, parts))
     before = parts.clock.now()
     made = await parts.bulk.make(
         request,
@@ -62,7 +62,7 @@ async def create(call: Call, parts: ApiContext) -> Response:
 async def preview(call: Call, parts: ApiContext) -> Response:
     """200 with how many predictions the action would have if it were made now, and some of them. Nothing is done."""
     require_read(call)
-    request = _request(await read_small_object(call, parts))
+    request = _request(call, await read_small_object(call, parts))
     if request.filter is not None and request.filter.created_before is None:
         until = replace(request.filter, created_before=parts.clock.now() + _NEXT)
         request = replace(request, filter=until)
@@ -142,7 +142,7 @@ async def list_items(call: Call, parts: ApiContext) -> Response:
     return body.answer(page_link(call.variant, f"/bulk-actions/{action_id}/items", query, "older", mark), None)
 
 
-def _request(members: dict[str, Any]) -> BulkRequest:
+def _request(call: Call, members: dict[str, Any]) -> BulkRequest:
     """What is asked for.
 
     Raises:
@@ -162,6 +162,8 @@ def _request(members: dict[str, Any]) -> BulkRequest:
         text = "give either a filter ({} means all predictions) or the ids of predictions"
         faults.append(InvalidField(type="required", field="filter", description=text))
     all_invalid(faults)
+    if wanted is not None:
+        wanted = meant_by(wanted, expose_aborted=call.variant.expose_aborted)
     return BulkRequest(kind=kind, filter=wanted, named=named, limit=limit)
 
 

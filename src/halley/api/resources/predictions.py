@@ -12,7 +12,7 @@ from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit, read_time
 from halley.api.presentation.problems import invalid
-from halley.api.presentation.statuses import OFFICIAL
+from halley.api.presentation.statuses import meant_by
 from halley.api.waiting import long_poll
 from halley.api.waiting.hold import GONE_KEY
 from halley.errors import BadRequest, NotFound
@@ -20,7 +20,7 @@ from halley.ids import FIRST_ID, LAST_ID, is_id
 from halley.predictions.filters import FILTER_MEMBERS, read_filter
 from halley.predictions.records import Prediction
 from halley.predictions.search import FoundPredictions, SearchPart
-from halley.predictions.status import Source, Status
+from halley.predictions.status import Source
 from halley.strict_json import HEAVY_BYTES
 
 _PAGE: Final = 100
@@ -93,9 +93,7 @@ async def search(
     """The page of a list with filters. `found`: where it begins, its times and its source."""
     times = {name: found.get(name) for name in ("created_after", "created_before")}
     wanted = msgspec.structs.replace(read_filter(query, strict=False), **times)
-    if not call.variant.expose_aborted:  # it is shown the official status: that is what it asks for, or the real one
-        statuses = wanted.statuses | {status for status in Status if OFFICIAL[status] in wanted.statuses}
-        wanted = msgspec.structs.replace(wanted, statuses=statuses)
+    wanted = meant_by(wanted, expose_aborted=call.variant.expose_aborted)
     part = SearchPart(
         limit=limit,
         limit_bytes=parts.limits.page_bytes,
