@@ -205,7 +205,7 @@ class CogExchange:
             if event.name != "start":
                 self._run.begin()
             if event.name == "output" and self._run.is_canceled:
-                continue  # nobody wants it any more, and it may be without end
+                continue  # it is not recorded, and may be without end
             await self._say(self._run.report.of_event(event), is_large=event.is_large)
         raise FetchFailed("The event stream ended before the run.")
 
