@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 DRIVER: Final = Path(__file__).parent / "js" / "driver.mjs"
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 60.0
 PHONE: Final = 360  # CSS pixels: the narrowest screen that the pages promise
 
 _OVERFLOW: Final = """() => {

@@ -97,9 +97,10 @@ def furnish(server: Halley, service: HostileService) -> Furnished:
 
     def run(label: str, model: str, given: dict[str, Any], **members: Any) -> str:
         body = {"input": given, **members}
-        asked = {"Prefer": "wait=30"} if label != "running" else {}
+        asked = {"Prefer": "wait=60"} if label != "running" else {}
         status, _, answer = server.call("POST", f"/v1/models/{model}/predictions", body, headers=asked)
-        assert status == 201, answer
+        assert status == 201, (label, answer)
+        assert label == "running" or answer["status"] in {"succeeded", "failed"}, (label, answer)
         made.predictions[label] = str(answer["id"])
         return str(answer["id"])
 
@@ -139,7 +140,7 @@ def furnish(server: Halley, service: HostileService) -> Furnished:
     return made
 
 
-def until_delivered(server: Halley, prediction: str, seconds: float = 20) -> None:
+def until_delivered(server: Halley, prediction: str, seconds: float = 60) -> None:
     """Wait until an attempt to send its webhook has been recorded."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -47,9 +47,9 @@ def tab(chromium: Chromium, halley: Halley) -> Iterator[Tab]:
         yield opened
 
 
-def badge(tab: Tab, *words: str, seconds: float = 40) -> None:
+def badge(tab: Tab, *words: str) -> None:
     script = "(words) => words.includes(document.querySelector('#result .badge')?.innerText.trim())"
-    tab.until(script, list(words), seconds=seconds)
+    tab.until(script, list(words))
 
 
 def test_server_restarted_under_a_run(tab: Tab, halley: Halley) -> None:
@@ -119,8 +119,8 @@ def test_home_after_a_restart(tab: Tab, halley: Halley) -> None:
     halley.start()
     status, _, made = halley.call("POST", "/v1/models/demo/noop/predictions", {"input": {}}, headers={"Prefer": "wait"})
     assert status == 201
-    tab.until_text(made["id"][-6:], "#latest", seconds=40)
-    tab.until("() => document.querySelector('[data-live-words]').innerText === ''", seconds=40)
+    tab.until_text(made["id"][-6:], "#latest")
+    tab.until("() => document.querySelector('[data-live-words]').innerText === ''")
 
 
 def test_key_revoked_under_open_pages(chromium: Chromium, halley: Halley) -> None:
@@ -136,7 +136,7 @@ def test_key_revoked_under_open_pages(chromium: Chromium, halley: Halley) -> Non
         tab.until_text("signed out, or your key was revoked", SAID)
         assert tab.at(PROMPT, "inputValue") == TYPED
         # the other tab shows nothing of the account any more
-        home.until("() => location.pathname.endsWith('/sign-in')", seconds=40)
+        home.until("() => location.pathname.endsWith('/sign-in')")
 
 
 def test_two_tabs(tab: Tab) -> None:
@@ -184,7 +184,6 @@ def test_slow_link(tab: Tab) -> None:
     tab.click(RUN)
     tab.until(
         "() => [...document.querySelectorAll('[data-output] img')].some((one) => one.complete && one.naturalWidth)",
-        seconds=60,
     )
     assert tab.problems() == []
 

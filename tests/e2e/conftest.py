@@ -62,7 +62,7 @@ def make_case(name: str, url: str, key: str, folder: Path, environment: dict[str
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=150,
             check=False,
         )
         assert done.returncode == 0, f"{name} {case}:\n{done.stdout}\n{done.stderr}"

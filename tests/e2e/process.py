@@ -12,8 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +30,27 @@ def _own_ports() -> Iterator[int]:
 
 
 _PORTS: Final = _own_ports()
+_KEPT: Final[deque[socket.socket]] = deque(maxlen=300)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now, nor will before a server has it or between two that have it."""
+    """A port of loopback that nobody uses now, nor will before a server has it or between two that have it.
+
+    A socket that never listens keeps it for this process, as far as others of these tests are concerned: servers may
+    use it, because they set SO_REUSEADDR, and this function does not find it free in another run on this machine.
+    """
     for port in itertools.islice(_PORTS, 1_250):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
+        kept = socket.socket()
+        try:
+            kept.bind(("127.0.0.1", port))
+        except OSError:
+            kept.close()
+            continue
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if len(_KEPT) == _KEPT.maxlen:
+            _KEPT.popleft().close()
+        _KEPT.append(kept)
+        return port
     raise AssertionError("no port is free")
 
 

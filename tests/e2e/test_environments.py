@@ -85,7 +85,7 @@ def waiting_at(gate: Path) -> bool:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 40
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -97,14 +97,14 @@ def check(home: Path, name: str, *words: str) -> "subprocess.CompletedProcess[st
         env={"PATH": os.environ["PATH"], "HOME": str(home), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
 
 def create(server: Halley, model: str, *, wait: bool = True, **given: Any) -> tuple[int, dict[str, str], Any]:
     body = {"version": f"local/{model}", "input": {"name": "Edmond"} | given}
-    return server.call("POST", "/v1/predictions", body, headers={"Prefer": "wait=30"} if wait else {})
+    return server.call("POST", "/v1/predictions", body, headers={"Prefer": "wait=60"} if wait else {})
 
 
 def get(server: Halley, made: dict[str, Any]) -> dict[str, Any]:

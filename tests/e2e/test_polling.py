@@ -101,7 +101,7 @@ def test_an_abort_and_progress_are_noticed_while_polls_are_held(server: Halley, 
         reading = pool.submit(case, "progress", model="test/pace", seconds=3.0, says=True)
         aborted, steps = aborting.result(), reading.result()["steps"]
     print(f"the abort was noticed after {aborted['noticed']:.2f} s")
-    assert aborted["noticed"] < 2.8 + 3, "much room for a busy machine; a hold of 20 s is far beyond it"
+    assert aborted["noticed"] < 15, "much room for a busy machine; a hold of 20 s is beyond it"
     assert aborted["steps"][-1] == "canceled"
     assert server.call("GET", f"/v1/predictions/{aborted['id']}")[2]["status"] == "canceled"
     assert {1, 2} < {step["lines"] for step in steps}, "each second a line, and each one is told in time"

@@ -89,7 +89,7 @@ def test_shares_reasons_and_views(routed: Routed) -> None:
     assert "two (weight 3): yes" in said
     assert "seconds of a submit" in routed.command("upstreams", "show", "one")
 
-    routed.services["two"].plan("create", says(429, {"detail": "slow down"}, retry_after="60"))
+    routed.services["two"].plan("create", says(429, {"detail": "slow down"}, retry_after="120"))
     made = [routed.create("test/only")]
     for _ in range(300):  # one that is sent before the answer would be accepted
         if routed.shown("two")["paused_seconds"]:

@@ -360,7 +360,7 @@ class Mix:
         has_told = "output_added" in self._books.kinds(dreamer)
         return has_told and self._started(dreamer) and "started" in self._books.kinds(plain)
 
-    def _wait_until(self, what: str, is_so: Callable[..., bool], *about: str, seconds: float = 20.0) -> None:
+    def _wait_until(self, what: str, is_so: Callable[..., bool], *about: str, seconds: float = 60.0) -> None:
         wait_until(what, lambda: is_so(*about), seconds=seconds, log=self._server.log)
 
 

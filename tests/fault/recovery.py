@@ -10,6 +10,7 @@ from process import Halley
 
 WITHIN_SECONDS = 5.0
 BUSY_CLIENTS = 6
+ENOUGH = 10  # answers to them after it began, so that they were there
 
 _LOST = """
 import time
@@ -40,13 +41,14 @@ class Recovery:
         """Seconds from the new server's first answer until the lost prediction begins again."""
         with self.server as server:
             made = server.call("POST", "/v1/models/local/lost/predictions", {"input": {}})[2]
-            self._until(made["id"], begun=1, seconds=30)
+            self._until(made["id"], begun=1, seconds=90)
             server.kill()
             server.start()
             ready = time.monotonic()
             with self._busy():
                 self._until(made["id"], begun=2, seconds=60)
                 took = time.monotonic() - ready
+                self._until_answered(self.answered + ENOUGH)
             server.call("POST", f"/v1/predictions/{made['id']}/cancel")
         return took
 
@@ -59,6 +61,13 @@ class Recovery:
                 return
             time.sleep(0.05)
         raise AssertionError(f"it did not begin {begun} times within {seconds:g} s: {row}")
+
+    def _until_answered(self, count: int) -> None:
+        """The clients ask all the time: on a slow machine the lost one may begin before they have many answers."""
+        end = time.monotonic() + 60
+        while self.answered < count:
+            assert time.monotonic() < end, "the clients were not busy: nothing was tried"
+            time.sleep(0.05)
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

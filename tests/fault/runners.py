@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-GONE_SECONDS: Final = 10.0
+GONE_SECONDS: Final = 30.0
 """How long a model process may outlive its server here: a fraction of a second, and what a busy machine adds."""
 
 

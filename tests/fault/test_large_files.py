@@ -17,7 +17,7 @@ from process import Halley
 
 from needs import require
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(400)]
 
 HERE: Final = Path(__file__).parent
 SIZE_BYTES: Final = 1_000_000_000
@@ -87,7 +87,7 @@ def _upload(server: Halley, blocks: int) -> str:
             yield _block(n)
         yield tail
 
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=180)
     headers = {
         "Authorization": f"Bearer {server.key}",
         "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
@@ -114,7 +114,7 @@ def _run(server: Halley, link: str) -> Any:
 
 def _download(url: str) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=180) as answer:
         while block := answer.read(BLOCK_BYTES):
             digest.update(block)
             size += len(block)

@@ -110,7 +110,7 @@ def begin(process: Process, books: Books) -> str:
     """Create a prediction that runs for long; return when it runs."""
     status, _, made = process.server.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 120}})
     assert status == 201, made
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while "started" not in books.kinds(made["id"]):
         assert time.monotonic() < end, process.server.log()
         time.sleep(0.05)

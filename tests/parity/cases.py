@@ -5,6 +5,8 @@ Beside those of this folder, all of tests/interface that are one file, as `inter
 
 import json
 import tomllib
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +41,18 @@ OLD: Final = tuple(_SKIPS["others"]["old"])
 PLAIN: Final = tuple(_SKIPS["others"]["plain"])
 """Models that also run on a server of Cog 0.9, and on one of now without event streams."""
 
-Results = dict[str, list[tuple[Result, Result, Result]]]
-"""For each model and each of its inputs: what Halley made of it, what Cog did, and what came through both."""
+Found = list[tuple[Result, ...]]
+"""For each input of a model what each of the servers made of it, Halley first."""
+
+
+class Results:
+    """What was found of each model. A server that failed with one model fails the tests of that model, not all."""
+
+    def __init__(self, pool: ThreadPoolExecutor, find: Callable[[str], Found], models: Iterable[str]) -> None:
+        self._found: dict[str, Future[Found]] = {model: pool.submit(find, model) for model in models}
+
+    def __getitem__(self, model: str) -> Found:
+        return self._found[model].result()
 
 
 def file_of(model: str) -> Path:
@@ -52,7 +64,7 @@ def file_of(model: str) -> Path:
 def pairs_of(skip: str, results: Results) -> list[tuple[Result, Result]]:
     """The results that an exception is about."""
     model, _, number = skip.partition("#")
-    found = [(ours, its) for ours, its, _ in results[model]]
+    found = [(ours, its) for ours, its, *_ in results[model]]
     return found[int(number) : int(number) + 1] if number else found
 
 

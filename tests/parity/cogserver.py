@@ -23,7 +23,7 @@ from process import free_port
 from results import Result
 
 LEFT_BEHIND: Final = Path("/tmp/coglet/predictions")
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 180.0  # other servers start beside it
 STATUS_OF_BUSY: Final = 409
 _DEFINED: Final = {
     name: re.compile(rf"^(?:class|def|async def) {name}\b", re.MULTILINE)
@@ -131,7 +131,7 @@ class CogServer:
                 headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
             )
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=120) as answer:
                     return _last(answer)
             except urllib.error.HTTPError as error:
                 # its slot is given back only after the answer before is out

@@ -5,12 +5,13 @@ The tests only compare.
 
 import json
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cases import CASES, OLD, PLAIN, STATEFUL, Results, file_of
+from cases import CASES, OLD, PLAIN, STATEFUL, Found, Results, file_of
 from cogserver import CogServer, SetupFailed
 from process import Halley
 from results import Result
@@ -19,6 +20,7 @@ from needs import require
 
 PYTHON: Final = Path(__file__).resolve().parents[2] / ".clients" / "cog" / "bin" / "python"
 OLD_PYTHON: Final = PYTHON.parents[2] / "cog09" / "bin" / "python"
+PATIENCE_SECONDS: Final = 120.0
 AT_ONCE: Final = 3  # servers of Cog: each is two processes
 
 
@@ -32,16 +34,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     models = {name: _copy(name, home / "halley") for name in CASES}
     cogs = {name: CogServer(_copy(name, home / "cog"), PYTHON, name) for name in CASES}
     config = "".join(_settings(name, file, cogs[name]) for name, file in models.items())
-    with Halley(home, "--no-demo", config=config) as server, ThreadPoolExecutor(AT_ONCE) as pool:
-        ours = {name: pool.submit(_by_halley, server, name, inputs) for name, inputs in CASES.items()}
-        its = {name: pool.submit(_by_cog, server, cogs[name], name, inputs) for name, inputs in CASES.items()}
-        found = {name: list(zip(ours[name].result(), *its[name].result(), strict=True)) for name in models}
+    with Halley(home, "--no-demo", config=config) as server:
+
+        def find(name: str) -> Found:
+            ours = _by_halley(server, name, CASES[name])
+            return list(zip(ours, *_by_cog(server, cogs[name], name, CASES[name]), strict=True))
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = Results(pool, find, CASES)
     CogServer.tidy()
     return found
 
 
 @pytest.fixture(scope="module")
-def other_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Result, Result]]]:
+def other_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """For some models and each of their inputs: what Halley made of it, and what came through it from Cog 0.9 or from a
     server of now that gives no event stream.
     """
@@ -54,11 +60,10 @@ def other_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tu
     cogs = {name: CogServer(_copy(name, home / "cog"), python, name) for name, python in pythons.items()}
     config = "".join(_settings(name, _copy(name, home / "halley"), cog) for name, cog in cogs.items())
     with Halley(home, "--no-demo", config=config) as server, ThreadPoolExecutor(AT_ONCE) as pool:
-        found = {name: pool.submit(_by_both, server, cog, name, CASES[name]) for name, cog in cogs.items()}
-        return {name: pairs.result() for name, pairs in found.items()}
+        return Results(pool, lambda name: _by_both(server, cogs[name], name, CASES[name]), cogs)
 
 
-def _by_both(server: Halley, cog: CogServer, name: str, inputs: list[dict[str, Any]]) -> list[tuple[Result, Result]]:
+def _by_both(server: Halley, cog: CogServer, name: str, inputs: list[dict[str, Any]]) -> Found:
     (cog.folder / "cog.yaml").write_text(f'predict: "{cog.reference}"\n')
     if name in PLAIN:
         _give_schema(cog, _schema(server, name))
@@ -91,6 +96,10 @@ def _predict(server: Halley, model: str, given: dict[str, Any]) -> tuple[Result,
     status, _, answer = server.call("POST", path, {"input": given}, headers={"Prefer": "wait=50"})
     if status >= 400:
         return Result.refused(status), ""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while answer["completed_at"] is None and time.monotonic() < end:  # a busy machine may need longer than one wait
+        time.sleep(0.1)
+        _, _, answer = server.call("GET", f"/v1/predictions/{answer['id']}")
     return Result.of_halley(answer, server.url), answer["id"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, STATEFUL, WORDS, Results, compared, pairs_of
 
 # The first test waits for all predictions of both servers: half a minute on an idle machine.
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENOUGH: Final = 55
 

@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 const require = createRequire(import.meta.url);
 const AXE = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const args = ["--disable-dev-shm-usage", "--force-color-profile=srgb", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])];
 const browser = await chromium.launch({ executablePath: process.argv[2], args });
 const tabs = [];

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from halley_server import AUTH, PROMPT, ask, serve_floor, until
 from load import Request, load
-from machine import free_port
+from process import free_port
 
 # A lifecycle of demo/noop as the server answered it, on a port of five digits.
 ANSWER = {

@@ -352,7 +352,8 @@ async def test_without_streams_a_run_is_watched_after_a_cut_and_its_end_is_unkno
 async def test_where_nobody_can_ask_a_cut_is_an_unknown_outcome(line: Line):
     server = cog(echo, line)
     server.cuts.append("at once")
-    async with one(server) as provider:
+    patient = ExchangeRules(unanswered_seconds=60.0)  # else a cut that arrives late is told as the end of a run
+    async with one(server, rules={"exchange": patient}) as provider:
         with pytest.raises(OutcomeUnknown):
             await begun(provider)
         assert (server.begun, provider.report().unknown) == ({"p1": 1}, 1)
