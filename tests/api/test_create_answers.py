@@ -118,7 +118,7 @@ async def test_one_that_cannot_become_a_hold_keeps_no_other_waiting(
     world.hub.hold_brief_waits()
     for prediction_id in made:
         await world.run(prediction_id)
-    replies = await asyncio.wait_for(asyncio.gather(*asking), 10)
+    replies = await asyncio.wait_for(asyncio.gather(*asking), 60)
     assert [reply.status for reply in replies] == [500, 201]
     assert len(world.hub) == 0
     assert not world.api.parts.repeats._in_flight
@@ -174,7 +174,7 @@ class LateConnection(Connection):
             return
         given: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         answer.later.park(given.set_result)
-        await api.finish(exchange, await asyncio.wait_for(given, 5), scope, receive, send)
+        await api.finish(exchange, await asyncio.wait_for(given, 60), scope, receive, send)
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -239,13 +239,13 @@ async def test_a_brief_wait_ages() -> None:
     asking = asked(world)
     await settled()
     assert not world.hub._groups
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not world.hub._groups:
             await asyncio.sleep(0.05)
     assert len(world.hub) == 1
     await world.run(await newest(world))
     assert (await asking).status == 201
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while world.hub._aging is not None:
             await asyncio.sleep(0.05)
 

@@ -162,7 +162,7 @@ async def test_what_does_not_come_whole_and_alone_is_parsed() -> None:
             before = creates.begun
             await wire.send(chunk)
             for _ in range(answers):
-                head, _ = await asyncio.wait_for(wire.answer(), 10)
+                head, _ = await asyncio.wait_for(wire.answer(), 60)
                 assert head.startswith((b"HTTP/1.1 201", b"HTTP/1.1 200"))
             await asyncio.sleep(0 if answers else 0.02)  # so that the parts arrive apart
             assert creates.begun == before + direct

@@ -39,9 +39,9 @@ def sent_whole(
 
     port = server.addresses[0][1]
     if tls is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     else:
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=tls)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=120, context=tls)
     try:
         given = {"Content-Type": "multipart/form-data; boundary=b", "Connection": "close", **headers}
         connection.request("POST", path, whole if has_length else pieces(), given, encode_chunked=not has_length)

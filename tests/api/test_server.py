@@ -185,7 +185,7 @@ async def test_bytes_that_come_again_are_answered_as_if_they_were_parsed() -> No
             for chunk, answers in chunks:
                 await wire.send(chunk)
                 for _ in range(answers):
-                    head, body = await asyncio.wait_for(wire.answer(), 10)
+                    head, body = await asyncio.wait_for(wire.answer(), 60)
                     found.append((undated(head), body))
                 await asyncio.sleep(0 if answers else 0.02)  # so that the parts arrive apart
         return found

@@ -78,7 +78,7 @@ async def test_every_reader_gets_what_it_would_read_itself(seed: int) -> None:
             if draw.random() < 0.1:  # a poll finds a change without a hint
                 world.api.look([made["id"]])
         await world.finish(made["id"])
-        await asyncio.wait_for(asyncio.gather(*[reader.reading for reader in readers]), 30)
+        await asyncio.wait_for(asyncio.gather(*[reader.reading for reader in readers]), 60)
         for reader in readers:
             assert reader.body == await everything(server, reader.sent)
         assert len(world.hub) == 0
@@ -203,9 +203,9 @@ async def test_a_reader_whose_key_is_revoked_gets_nothing_more() -> None:
         hold.is_revoked = True  # as its check finds it, before its task has run
         await world.output(made["id"], "secret", add=True)
         hold.wake()
-        await asyncio.wait_for(revoked.reading, 10)
+        await asyncio.wait_for(revoked.reading, 60)
         await world.finish(made["id"])
-        await asyncio.wait_for(stays.reading, 10)
+        await asyncio.wait_for(stays.reading, 60)
         assert b"before" in revoked.got
         assert b"secret" not in revoked.got
         assert stays.body.count(b"secret") == 1

@@ -318,7 +318,7 @@ async def test_a_row_read_before_the_end_is_not_sent_as_the_end(
     await settled()
     world.bus.publish(Changed(made["id"]))
     for reading in (early, late):
-        body = (await asyncio.wait_for(reading, 30)).body
+        body = (await asyncio.wait_for(reading, 60)).body
         assert (body.count(b"event: output"), body.count(b"event: done")) == (1, 1)
 
 
@@ -348,7 +348,7 @@ async def test_silence_is_filled_with_comments(world: World, monkeypatch: pytest
         if len(seen) == 3:
             world.api.release_waiting()
 
-    await asyncio.wait_for(world.get(path(made["urls"]["stream"]), token=None, on_chunk=keep), 30)
+    await asyncio.wait_for(world.get(path(made["urls"]["stream"]), token=None, on_chunk=keep), 60)
     assert seen[0] == b": hi\n\n"
     assert [chunk[:1] for chunk in seen[1:3]] == [b":", b":"]
     assert all(chunk.endswith(b"\n\n") for chunk in seen)

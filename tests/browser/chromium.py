@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 DRIVER: Final = Path(__file__).parent / "js" / "driver.mjs"
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 PHONE: Final = 360  # CSS pixels: the narrowest screen that the pages promise
 
 _OVERFLOW: Final = """() => {
@@ -57,10 +57,10 @@ class Chromium:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(20)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(120)
         self._process.stdout.close()
 
     def ask(self, op: str, **given: object) -> Any:

@@ -57,10 +57,10 @@ class Demo:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
-            self._process.wait(40)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(120)
         self._reader.join(10)
 
     def _read(self, terminal: int) -> None:
@@ -91,7 +91,7 @@ class Demo:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
         pairs = (line.removeprefix("export ").partition("=") for line in done.stdout.splitlines() if "=" in line)

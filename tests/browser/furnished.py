@@ -61,12 +61,12 @@ env = "current"
         self.more: dict[str, str] = {}  # other ids by their kind
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
         form = urllib.parse.urlencode({"key": server.key, "next": "/ui"}).encode()
-        self._opener.open(server.url + "/ui/sign-in", form, timeout=30).close()
+        self._opener.open(server.url + "/ui/sign-in", form, timeout=120).close()
 
     def read(self, path: str) -> tuple[int, str]:
         """Status and text of a page, as the admin sees it."""
         try:
-            with self._opener.open(self.server.url + path, timeout=30) as answer:
+            with self._opener.open(self.server.url + path, timeout=120) as answer:
                 return answer.status, answer.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode("utf-8", "replace")
@@ -74,7 +74,7 @@ env = "current"
     def is_page(self, path: str) -> bool:
         """Whether it is a page to look at, not a file to download or a stream."""
         try:
-            with self._opener.open(self.server.url + path, timeout=30) as answer:
+            with self._opener.open(self.server.url + path, timeout=120) as answer:
                 return str(answer.headers["content-type"]).startswith("text/html")
         except urllib.error.HTTPError:
             return True  # its test shall say so

@@ -114,7 +114,7 @@ def copy_and_run_the_code(tab: Tab, demo: Demo, keep: Keep) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -166,7 +166,7 @@ def resend_a_webhook(tab: Tab, demo: Demo, receiver: Receiver) -> None:
         json.dumps(body).encode(),
         {"Authorization": f"Bearer {demo.env_lines()['REPLICATE_API_TOKEN']}", "Content-Type": "application/json"},
     )
-    urllib.request.urlopen(request, timeout=30).close()
+    urllib.request.urlopen(request, timeout=120).close()
     receiver.wait(lambda arrived: len(arrived) == 1)
     tab.click("nav.main >> text=Webhooks")
     tab.click("main table a >> nth=0")

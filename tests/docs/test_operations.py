@@ -138,9 +138,9 @@ def test_the_receiver_of_the_page_takes_what_is_genuine_and_nothing_else(tmp_pat
                 headers={"webhook-id": "msg_1", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"},
             )
             with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(forged, timeout=20)
+                urllib.request.urlopen(forged, timeout=120)
             assert refused.value.code == 401
             refused.value.close()
         finally:
             receiver.kill()
-            receiver.communicate(timeout=20)
+            receiver.communicate(timeout=120)

@@ -132,7 +132,7 @@ class Halley:
         """Kill -9, and wait until it is gone."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(120)
 
     def stop(self) -> int:
         """SIGTERM, as an init system would; kill -9 if it does not listen."""
@@ -143,7 +143,7 @@ class Halley:
             return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(120)
             raise AssertionError(f"the server ignored SIGTERM for 60 s:\n{self.log()}") from None
 
     def log(self) -> str:

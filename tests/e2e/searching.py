@@ -67,7 +67,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _shown(halley: Halley, path: str) -> bytes:
-    _, headers, body = halley.call("GET", path, timeout=20)
+    _, headers, body = halley.call("GET", path, timeout=120)
     return str(headers).encode() + (body if isinstance(body, bytes) else repr(body).encode())
 
 
@@ -77,7 +77,7 @@ def _printed(halley: Halley, words: tuple[str, ...], environment: dict[str, str]
         env={"HOME": str(halley.home), "HALLEY_SERVER": halley.url, "HALLEY_TOKEN": halley.key, **environment},
         cwd=halley.home,
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.stdout + done.stderr

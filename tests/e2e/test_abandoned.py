@@ -52,7 +52,7 @@ def listed(server: Halley, prediction_id: str) -> dict[str, Any]:
     return next(dict(one) for one in page["results"] if one["id"] == prediction_id)
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about"

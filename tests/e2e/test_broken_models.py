@@ -68,7 +68,7 @@ def configured(home: Path, *names: str) -> str:
     return f"[server]\naccess_log = false\n{models}"
 
 
-def until(condition: Callable[[], Any], server: Halley, seconds: float = 40.0) -> Any:
+def until(condition: Callable[[], Any], server: Halley, seconds: float = 120.0) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, f"it did not come about:\n{server.log()}"
@@ -99,7 +99,7 @@ def halley(server: Halley, *words: str) -> str:
         env={"PATH": os.environ["PATH"], "HOME": str(server.home)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     return done.stdout + done.stderr
@@ -216,7 +216,7 @@ def test_on_the_command_line_it_ends_the_start_and_loses_no_key(home: Path, tmp_
     del server._environment["HALLEY_ADMIN_KEY"]
     server.start(wait=False)
     assert server.process is not None
-    assert server.process.wait(40) == 2
+    assert server.process.wait(120) == 2
     assert any(line.startswith("error: ") and words in line for line in server.log().splitlines()), server.log()
     write(folder, {"cog.yaml": "run: run.py\n", "run.py": GOOD})
     with server:

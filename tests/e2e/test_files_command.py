@@ -19,7 +19,7 @@ def _run(server: Halley, folder: Path, *words: str) -> subprocess.CompletedProce
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

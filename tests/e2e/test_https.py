@@ -32,7 +32,7 @@ def command(halley: Halley, *arguments: str, folder: Path, **environment: str) -
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
@@ -139,6 +139,6 @@ def test_models_that_cannot_be_served_are_reported_at_the_start(
 ) -> None:
     server = Halley(tmp_path, "--no-demo", *arguments).start(wait=False)
     assert server.process is not None
-    assert server.process.wait(30) == 2
+    assert server.process.wait(120) == 2
     assert words in server.log()
     assert "Traceback" not in server.log()

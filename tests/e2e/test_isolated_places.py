@@ -15,7 +15,7 @@ from process import ADMIN_KEY, Halley
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
 WAYS: Final = {"best": "", "plain": 'isolation = "plain"\n'}
 """The settings of each way; `best` is isolated where this machine allows it."""

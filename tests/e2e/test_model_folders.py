@@ -39,7 +39,7 @@ def halley(home: Path, *words: str, path: str = "") -> "subprocess.CompletedProc
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=120,
         check=False,
     )
 

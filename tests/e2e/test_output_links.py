@@ -58,7 +58,7 @@ def test_the_command_line_sends_its_key_along(guarded: Halley, tmp_path: Path) -
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

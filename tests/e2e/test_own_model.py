@@ -55,7 +55,7 @@ def start(home: Path, model: str, *words: str) -> "subprocess.Popen[str]":
 def run(home: Path, model: str, *words: str) -> tuple[int, Any, list[str]]:
     """Exit code, JSON on stdout if there is any, and the lines on stderr; nothing is left behind."""
     process = start(home, model, *words)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert list((home / "temporary").iterdir()) == []
     return process.returncode, json.loads(out) if out else None, err.splitlines()
 
@@ -102,9 +102,9 @@ def test_a_model_that_cannot_be_used_is_one_error(home, model, words):
 
 def test_a_folder_without_a_model_is_one_error(home):
     process = start(home, "")
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     (home / "work" / "model" / "run.py").unlink()
-    done = subprocess.run(process.args, cwd=home / "work", capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(process.args, cwd=home / "work", capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert done.stderr.splitlines()[0].endswith("has no cog.yaml, run.py or predict.py: is it a model?")
     assert len(done.stderr.splitlines()) == 1
@@ -118,7 +118,7 @@ def test_killed_it_leaves_neither_server_nor_data(home):
     gone = os.pidfd_open(server)
     try:
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
         _wait_for_end(gone)
     finally:
         os.close(gone)

@@ -140,7 +140,7 @@ def test_two_that_are_meant_and_break_are_two(caller: Caller, client: str, fault
 
 def create(caller: Caller, leave: Callable[[socket.socket], None], prefer: str | None) -> str:
     """One create on a connection of its own, read to the last byte; then it ends."""
-    connection = http.client.HTTPConnection("127.0.0.1", caller.halley.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", caller.halley.port, timeout=120)
     headers = {"Authorization": f"Bearer {caller.key}", "Content-Type": "application/json"}
     body = json.dumps({"input": {"prompt": "same"}})
     connection.request(

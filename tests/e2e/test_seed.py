@@ -143,15 +143,15 @@ def test_the_flow_as_a_client_interrupted_in_the_middle_of_saving(halley: Halley
     ]  # fmt: skip
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_COLOR": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while time.monotonic() < end and first.poll() is None:
             if any(map(_has_content, folder.glob("*.bin.part"))):
                 break
         first.kill()
-        assert first.wait(10) == -signal.SIGKILL, "it was not interrupted in the middle"
+        assert first.wait(120) == -signal.SIGKILL, "it was not interrupted in the middle"
     assert list(folder.glob("*.bin.part"))
 
-    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert second.returncode == 0, second.stderr
     assert not list(folder.glob("*.part"))
     record = json.loads((folder / "prediction.json").read_text())
@@ -166,7 +166,7 @@ def test_the_flow_as_a_client_interrupted_in_the_middle_of_saving(halley: Halley
         assert content == hashlib.sha256(str(n).encode()).digest() * 32768 * 24
 
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.suffix == ".bin"}
-    third = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+    third = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert third.returncode == 0, third.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.suffix == ".bin"}
 

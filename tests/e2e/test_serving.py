@@ -32,12 +32,12 @@ def test_a_second_server_on_the_same_data_learns_who_holds_it(halley: Halley) ->
     second.start(wait=False)
     assert second.process is not None
     assert halley.process is not None
-    assert second.process.wait(30) == 2
+    assert second.process.wait(120) == 2
     assert f"process {halley.process.pid}, at {halley.url}" in second.log()
 
 
 def test_a_path_without_a_model_ends_the_start(tmp_path: Path) -> None:
     server = Halley(tmp_path, "nowhere").start(wait=False)
     assert server.process is not None
-    assert server.process.wait(30) == 2
+    assert server.process.wait(120) == 2
     assert "There is no model at nowhere." in server.log()

@@ -75,7 +75,7 @@ def run(halley: Halley, client: Client, code: str, folder: Path) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"

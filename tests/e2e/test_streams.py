@@ -174,7 +174,7 @@ def command(url: str, folder: Path, *arguments: str) -> "subprocess.CompletedPro
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 
@@ -216,7 +216,7 @@ def test_ctrl_c_cancels_what_streams(halley: Halley, tmp_path: Path) -> None:
         first = os.read(running.stdout.fileno(), 1000)
         time.sleep(0.1)  # Python writes a piece twice that is interrupted while it is flushed
         running.send_signal(signal.SIGINT)
-        rest, said = running.communicate(timeout=40)
+        rest, said = running.communicate(timeout=120)
     row = until(halley, said.split()[0].decode(), ended)
     assert (running.returncode, row["status"]) == (5, "canceled")
     assert (first + rest).decode() == joined(row) + "\n"

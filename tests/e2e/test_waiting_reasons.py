@@ -51,7 +51,7 @@ def halley(tmp_path: Path) -> Iterator[Halley]:
 
 
 def until(what: Callable[[], Any], reached: Callable[[Any], bool]) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not reached(found := what()):
         assert time.monotonic() < end, found
         time.sleep(0.02)

@@ -37,7 +37,7 @@ def as_url(content: bytes, kind: str = "text/plain") -> str:
 
 
 def download(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         content: bytes = answer.read()
         return content
 

@@ -250,7 +250,7 @@ def kernel_can_refuse() -> bool:
     """Whether `by_kernel` can be tried here."""
     command = [*_command(refused=True)[:-3], sys.executable, "-c", ""]
     try:
-        return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
     except OSError:
         return False
 

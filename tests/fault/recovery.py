@@ -64,7 +64,7 @@ class Recovery:
 
     def _until_answered(self, count: int) -> None:
         """The clients ask all the time: on a slow machine the lost one may begin before they have many answers."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while self.answered < count:
             assert time.monotonic() < end, "the clients were not busy: nothing was tried"
             time.sleep(0.05)

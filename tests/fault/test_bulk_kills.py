@@ -69,7 +69,7 @@ def run(server: Halley, *words: str) -> "subprocess.CompletedProcess[str]":
         "HALLEY_TOKEN": server.key,
     }
     command = [sys.executable, "-m", "halley.cli.main", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
 
 
 def test_each_prediction_is_run_again_once_and_counted_once(tmp_path: Path) -> None:

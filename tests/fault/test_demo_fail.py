@@ -16,7 +16,7 @@ from fault.runners import left_of, runners_of
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 HERE: Final = Path(__file__).parent
-PATIENCE_SECONDS: Final = 40.0
+PATIENCE_SECONDS: Final = 120.0
 CONFIG: Final = """
 [server]
 access_log = false

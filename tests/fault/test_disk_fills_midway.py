@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 HERE: Final = Path(__file__).parent
 MIB: Final = 2**20
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 120.0
 LETTER: Final = f"""
 [server]
 access_log = false

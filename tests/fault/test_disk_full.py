@@ -12,7 +12,7 @@ from process import Halley
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 HERE: Final = Path(__file__).parent
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 120.0
 CONFIG: Final = """
 [server]
 access_log = false

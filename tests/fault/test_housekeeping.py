@@ -41,7 +41,7 @@ def spoil(path: Path) -> None:
 
 
 def until(is_so: Callable[[], Any], server: Halley) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not is_so():
         assert server.process is not None
         assert server.process.poll() is None, f"the server has ended:\n{server.log()}"

@@ -19,7 +19,7 @@ from fault.runners import left_of
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 MODELS: Final = Path(__file__).parent / "models_faults"
-PATIENCE_SECONDS: Final = 40.0
+PATIENCE_SECONDS: Final = 120.0
 ITEMS_LIMIT: Final = 2000
 LOG_LIMIT_BYTES: Final = 2**20
 OUTPUT_LIMIT_BYTES: Final = 2**20

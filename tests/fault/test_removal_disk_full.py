@@ -15,12 +15,13 @@ import pytest
 from e2e.process import Halley
 from needs import require
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(600)]
 
 DISK: Final = "24m"
 MIB: Final = 2**20
-PERIOD_SECONDS: Final = 20
-LIFE_SECONDS: Final = 25
+PERIODS_SECONDS: Final = (20, 60, 180)
+"""How long data is kept: the disk must be full before the first of it is due. A busy machine needs a longer one."""
+
 # A file system of our own in a namespace of our own: no right of an administrator is needed, and it goes with us.
 MOUNTED: Final = f'mount -t tmpfs -o size={DISK} none "$0" && exec "$@"'
 PRINT: Final = """
@@ -39,30 +40,17 @@ class Predictor(BasePredictor):
 
 
 @contextmanager
-def small_server(home: Path, limits: str = "") -> Iterator[Halley]:
+def small_server(home: Path, period: int, limits: str = "") -> Iterator[Halley]:
     """A server whose data folder is a disk of its own."""
+    home.mkdir()
     can = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(home)], check=False).returncode == 0
     require(can, "this machine lets nobody mount a file system in a namespace of his own")
     (home / "data").mkdir()
     (home / "print").mkdir()
     (home / "print" / "predict.py").write_text(PRINT)
     command = ("unshare", "-rm", "sh", "-c", MOUNTED, str(home / "data"), sys.executable, "-m", "halley.cli.main")
-    config = f'{limits}\n[models."acme/print"]\npath = "{home}/print"\nretention = "{PERIOD_SECONDS}s"\n'
+    config = f'{limits}\n[models."acme/print"]\npath = "{home}/print"\nretention = "{period}s"\n'
     with Halley(home, "--no-demo", command=command, config=config) as halley:
-        yield halley
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Halley]:
-    """Uploads stay."""
-    with small_server(tmp_path) as halley:
-        yield halley
-
-
-@pytest.fixture
-def forgetful_server(tmp_path: Path) -> Iterator[Halley]:
-    """Uploads live for a short while."""
-    with small_server(tmp_path, f"limits.file_life_seconds = {LIFE_SECONDS}") as halley:
         yield halley
 
 
@@ -105,18 +93,32 @@ def stored(server: Halley) -> list[int]:
     return [len(content) for content in contents.values()]
 
 
-def test_due_data_is_deleted_on_a_full_disk(server: Halley) -> None:
+def test_due_data_is_deleted_on_a_full_disk(tmp_path: Path) -> None:
+    for period in PERIODS_SECONDS:
+        with small_server(tmp_path / str(period), period) as server:
+            began = time.monotonic()
+            made = predictions(server)
+            taken = fill_up(server)
+            if time.monotonic() - began < period:
+                check_due_data_is_deleted(server, made, taken, period)
+                return
+    pytest.fail("this machine is too slow")
+
+
+def predictions(server: Halley) -> list[Any]:
+    """A few with an output of a megabyte each."""
     made: list[Any] = []
     for letter in "abcdef":
         path, waits = "/v1/models/acme/print/predictions", {"Prefer": "wait=50"}
         status, _, one = server.call("POST", path, {"input": {"letter": letter}}, headers=waits)
         assert (status, one["status"]) == (201, "succeeded"), one
         made.append(one)
-    assert not server.call("GET", f"/v1/predictions/{made[0]['id']}")[2]["data_removed"], "this machine is too slow"
-    taken = fill_up(server)
-    assert taken
+    return made
 
-    end = time.monotonic() + PERIOD_SECONDS + 60
+
+def check_due_data_is_deleted(server: Halley, made: list[Any], taken: dict[str, int], period: int) -> None:
+    assert taken
+    end = time.monotonic() + period + 60
     while (answer := upload(server, 4 * MIB, 0))[0] == 503:
         assert time.monotonic() < end, "there is no room again"
         time.sleep(0.2)
@@ -133,13 +135,22 @@ def test_due_data_is_deleted_on_a_full_disk(server: Halley) -> None:
         time.sleep(0.2)
 
 
-def test_expired_uploads_are_deleted_on_a_full_disk(forgetful_server: Halley) -> None:
+def test_expired_uploads_are_deleted_on_a_full_disk(tmp_path: Path) -> None:
     """Nothing else is there that could, and equal contents are stored once for two of them."""
-    server = forgetful_server
-    for _ in range(2):
-        assert upload(server, 4 * MIB, 0)[0] == 201
-    taken = fill_up(server)
-    end = time.monotonic() + LIFE_SECONDS + 60
+    for period in PERIODS_SECONDS:
+        with small_server(tmp_path / str(period), period, f"limits.file_life_seconds = {period}") as server:
+            began = time.monotonic()
+            for _ in range(2):
+                assert upload(server, 4 * MIB, 0)[0] == 201
+            taken = fill_up(server)
+            if time.monotonic() - began < period:
+                check_expired_uploads_are_deleted(server, taken, period)
+                return
+    pytest.fail("this machine is too slow")
+
+
+def check_expired_uploads_are_deleted(server: Halley, taken: dict[str, int], period: int) -> None:
+    end = time.monotonic() + period + 60
     while (answer := upload(server, 8 * MIB, 0))[0] == 503:
         assert time.monotonic() < end, "there is no room again"
         time.sleep(0.2)

@@ -52,7 +52,7 @@ class Faulty:
 
     def wait_ready(self) -> None:
         """Until it answers; it may be dead, and about to rise."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not self._is_ready():
             assert time.monotonic() < end, "it never answers"
             time.sleep(0.02)

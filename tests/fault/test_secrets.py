@@ -87,7 +87,7 @@ def test_a_model_that_runs_without_a_server_finds_no_secret_either(tmp_path, loo
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -133,7 +133,7 @@ def command(*words: str, cwd: Path, home: Path, path: str = "", **more: str) -> 
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=120,
         check=False,
     )
 

@@ -24,7 +24,7 @@ path = "{MODELS}/tidy"
 path = "{MODELS}/mates"
 run_timeout_seconds = "3s"
 """
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 class World:

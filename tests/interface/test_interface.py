@@ -110,7 +110,7 @@ def test_types_are_what_cog_itself_says() -> None:
     require(COG.exists(), "Cog's own package: scripts/install cog")
     single = [name for name in SCHEMAS if (MODELS / f"{name}.py").exists()]
     command = [str(COG), str(HERE / "sdk_types.py"), *single]
-    done = subprocess.run(command, cwd=MODELS, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=MODELS, capture_output=True, text=True, timeout=120, check=True)
     accepted = {name: types for name, types in json.loads(done.stdout).items() if types is not None}
     assert len(accepted) >= ENOUGH_COMPARED
     different = set()

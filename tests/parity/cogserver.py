@@ -87,7 +87,7 @@ class CogServer:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # its worker may outlive it
-        self._process.wait(10)
+        self._process.wait(120)
         for prediction_id in self.ids:
             shutil.rmtree(LEFT_BEHIND / prediction_id, ignore_errors=True)
 

@@ -91,7 +91,7 @@ def _with_files(value: Any, read: Callable[[str], tuple[str, bytes] | None]) -> 
 
 
 def _download(url: str) -> tuple[str, bytes]:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         return answer.headers["Content-Type"], answer.read()
 
 

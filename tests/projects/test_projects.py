@@ -54,7 +54,7 @@ def test_project_that_cannot_run_gets_the_reason(name: str, projects: Path, tmp_
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode != 0
@@ -68,7 +68,7 @@ def test_all_projects_are_asked() -> None:
 
 def assert_output(output: Any, wanted: Any) -> None:
     if isinstance(wanted, dict) and set(wanted) in ({"text"}, {"starts"}) and isinstance(output, str):
-        with urllib.request.urlopen(output, timeout=20) as answer:
+        with urllib.request.urlopen(output, timeout=120) as answer:
             content = answer.read()
         if "text" in wanted:
             assert content == wanted["text"].encode()

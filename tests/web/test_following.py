@@ -88,7 +88,7 @@ async def test_a_stream_ends_with_the_connection_of_its_reader(world: World, bro
     await settled()
     assert len(world.hub) == 1
     connection[HOLD_KEY].leave()  # as the protocol does when a connection is lost
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 60)
     assert len(world.hub) == 0
 
 

@@ -53,7 +53,7 @@ def described(model):
         while header := frames.read(4):
             frame = json.loads(frames.read(struct.unpack("<I", header)[0]))
             found[frame["t"]] = frame
-        _, errors = child.communicate(timeout=30)
+        _, errors = child.communicate(timeout=120)
     assert child.returncode == 0, (found, errors)
     return found["described"]
 

@@ -101,7 +101,7 @@ def test_fail_hangs_on_when_asked_to_stop_and_ends_after_ten_minutes(monkeypatch
 def in_a_process(mode, *, before=""):
     code = f"import sys; sys.path[:0] = {[str(COG_FOLDER), str(DEMO_FOLDER / 'fail')]!r}; import predict; {before}"
     code += f"\npredict.Predictor().predict(mode={mode!r})"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_fail_exits():

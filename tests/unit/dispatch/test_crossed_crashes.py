@@ -636,7 +636,7 @@ async def test_a_process_that_was_paused_during_an_upload_sends_nothing(house: H
     await house.start()  # takes everything back
     row = await house.check(made)
     goes_on.set()
-    await asyncio.wait_for(first.rest(), 20)
+    await asyncio.wait_for(first.rest(), 60)
     assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
 
 
@@ -680,7 +680,7 @@ async def test_a_lease_that_is_lost_before_the_run_is_followed_costs_no_slot(hou
     store.record_handle = lost
     made = await process.create()
     await house.until(lambda: _has_handle(house, made))
-    await asyncio.wait_for(process.rest(), 20)
+    await asyncio.wait_for(process.rest(), 60)
 
 
 @pytest.mark.parametrize("point", ["after_first_byte", "after:record_handle", "while_followed"])

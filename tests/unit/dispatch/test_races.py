@@ -73,7 +73,7 @@ async def test_what_comes_during_a_claim_is_claimed_without_a_poll(harness, monk
     harness.provider.slots = 2
     harness.worker.on_capacity(V)
     assert (await harness.provider.next_run(0)).work.prediction_id == first.id
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await harness.provider.next_run(1)).work.prediction_id == came[0].id
 
 

@@ -184,7 +184,7 @@ async def test_a_stop_ends_also_while_nothing_can_be_given_back(harness, monkeyp
     await harness.create()
     await harness.provider.next_run()
     with shut(harness):
-        await asyncio.wait_for(harness.worker.drain(0.1), 30)
+        await asyncio.wait_for(harness.worker.drain(0.1), 60)
 
 
 async def test_a_server_starts_while_the_store_refuses_writes_and_works_afterwards(stopped) -> None:

@@ -710,6 +710,6 @@ async def test_a_model_of_this_machine_stays_the_newest() -> None:
 async def until(reached: Callable[[], bool]) -> None:
     import anyio
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not reached():
             await anyio.sleep(0)

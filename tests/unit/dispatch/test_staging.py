@@ -69,7 +69,7 @@ async def test_files_that_arrive_during_a_claim_get_the_slot_after_it(harness, m
 
     monkeypatch.setattr(harness.store, "claim", slow_claim)
     harness.worker.on_capacity(V)
-    run = await asyncio.wait_for(harness.provider.next_run(), 20)
+    run = await asyncio.wait_for(harness.provider.next_run(), 60)
     assert run.work.prediction_id == slow.id
     run.end()
     await settled(harness)
@@ -239,7 +239,7 @@ async def test_the_next_lease_of_an_attempt_is_apart_from_the_last(harness) -> N
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)
     assert (await harness.predictions.cancel(made.id, "ada")).status is Status.CANCELED
-    await asyncio.wait_for(again.canceled.wait(), 10)  # the first that tidied up did not take the second along
+    await asyncio.wait_for(again.canceled.wait(), 60)  # the first that tidied up did not take the second along
 
 
 def test_a_busy_process_is_shown_as_busy() -> None:

@@ -68,7 +68,7 @@ def door(host: Host, **names: list[str]) -> Egress:
     return Egress(rules_from([f"127.0.0.1:{host.port}"]), resolve=resolve)
 
 
-async def get(egress: Egress, url: str, to: Path, limit_bytes: int = 1000, deadline_seconds: float = 20) -> bytes:
+async def get(egress: Egress, url: str, to: Path, limit_bytes: int = 1000, deadline_seconds: float = 120.0) -> bytes:
     fetched = await egress.fetch(url, to=to, limit_bytes=limit_bytes, deadline_seconds=deadline_seconds)
     found = await anyio.Path(to).read_bytes()
     assert (fetched.path, fetched.size_bytes) == (to, len(found))

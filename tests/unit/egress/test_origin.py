@@ -61,7 +61,7 @@ async def server() -> AsyncIterator[Server]:
         tasks.cancel_scope.cancel()
 
 
-async def post(origin: OriginClient, *, fresh: bool = True, deadline_seconds: float = 20) -> int:
+async def post(origin: OriginClient, *, fresh: bool = True, deadline_seconds: float = 120.0) -> int:
     answer = await origin.request(
         "POST", "/x", content=b"{}", limit_bytes=100, deadline_seconds=deadline_seconds, fresh=fresh
     )

@@ -59,7 +59,7 @@ def environments(tmp_path: Path, environ: dict[str, str]) -> Make:
 
 
 def said(python: str, code: str) -> str:
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout.strip()
 
 
 def test_uv_is_there():
@@ -87,7 +87,7 @@ async def test_two_models_with_conflicting_packages_have_both(tmp_path, environ,
         assert (made.identity_of(old), made.identity_of(new)) == identities
         assert (made.size_of(str(new.environment_key)) or 0) > 0
         script = Path(new.python).parent / "greet"
-        assert subprocess.run([script], capture_output=True, text=True, check=True, timeout=30).stdout == "Salve\n"
+        assert subprocess.run([script], capture_output=True, text=True, check=True, timeout=120).stdout == "Salve\n"
         found = await inspect(new, environ=environ)
         assert b"name" in found.openapi_schema
     assert not list((tmp_path / "envs").glob("*.tmp"))

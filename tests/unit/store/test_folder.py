@@ -38,7 +38,7 @@ def is_alone(process: "subprocess.Popen[str]") -> bool:
 
 
 def end(process: "subprocess.Popen[str]") -> None:
-    process.communicate("", timeout=30)
+    process.communicate("", timeout=120)
 
 
 def test_a_server_of_its_own_refuses_and_is_refused(tmp_path: Path) -> None:

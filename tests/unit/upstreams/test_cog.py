@@ -45,7 +45,7 @@ def work(prediction_id: str = "p1", given: bytes = b'{"text":"abc"}') -> Work:
 async def loaded(provider: CogProvider, slots: int = 1) -> None:
     """Wait until so many slots are free."""
     provider.request_capacity("v")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while provider.free_slots("v") < slots:
             await asyncio.sleep(0.005)
 
@@ -127,7 +127,7 @@ async def test_a_server_that_is_not_well_has_no_slots_until_it_is(word: str, log
         rooms: asyncio.Queue[str] = asyncio.Queue()
         provider.listen(on_capacity=rooms.put_nowait, on_broken=lambda *_: None)
         provider.request_capacity("v")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while text not in provider.report().waits_for:
                 await asyncio.sleep(0.005)
         assert (provider.free_slots("v"), rooms.empty()) == (0, True)
@@ -169,7 +169,7 @@ async def test_a_server_that_only_refuses_is_asked_for_its_health():
         server.refusals, server.word = 1000, "UNHEALTHY"
         with pytest.raises(ProviderBusy):
             await provider.submit(work())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "UNHEALTHY" not in provider.report().waits_for:
                 await asyncio.sleep(0.005)
         assert [address.why for address in provider.report().addresses] == ["Its health is UNHEALTHY."]
@@ -181,7 +181,7 @@ async def test_what_is_no_cog_server_opens_the_breaker():
     dead.port = 1
     async with open_provider(dead, answers=answers) as provider:
         provider.request_capacity("v")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not answers.heard:
                 await asyncio.sleep(0.005)
         assert answers.heard[0] is False

@@ -51,7 +51,7 @@ async def followed(
         handle = await provider.submit(work_of("echo", "a", "p1"))
         service.plan("read", *faults)
         said: list[Progress] = []
-        return said, await asyncio.wait_for(provider.follow(handle, said.append), 20), service
+        return said, await asyncio.wait_for(provider.follow(handle, said.append), 60), service
 
 
 def links(said: list[Progress]) -> list[Any]:
@@ -273,7 +273,7 @@ async def test_an_answer_without_a_state_is_shown_to_operators() -> None:
     async with serve(service) as server, open_provider(server.url, "replicate") as provider:
         handle = await provider.submit(work_of("echo", "a", "p1"))
         service.plan("read", says(200, HTML, kind="text/html"))
-        await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        await asyncio.wait_for(provider.follow(handle, [].append), 60)
         [fault] = provider.report().faults
         assert fault.text.startswith(f"It shows no state of {handle}. The service answered this server with 200")
 
@@ -283,7 +283,7 @@ async def test_a_word_that_does_not_exist_is_shown_to_operators_once() -> None:
     service = FakeService({"test/echo": script(*stages, ends("x"))})
     async with serve(service) as server, open_provider(server.url, "replicate") as provider:
         handle = await provider.submit(work_of("echo", "a", "p1"))
-        await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        await asyncio.wait_for(provider.follow(handle, [].append), 60)
         [fault] = provider.report().faults
         assert fault.text == f"It shows the status 'SUCCESS' of {handle}, which does not exist."
 
@@ -314,7 +314,7 @@ async def test_the_address_of_the_service_is_in_no_error_of_a_run() -> None:
         handle = await provider.submit(work_of("echo", "a", "p1"))
         text = f"see {server.url}/predictions/{handle} and https://example.com/x\nsecond line"
         service.runs[handle].stages[:] = [Stage(status="failed", error=text)]
-        outcome = await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        outcome = await asyncio.wait_for(provider.follow(handle, [].append), 60)
         assert outcome.error == "see the service and https://example.com/x\nsecond line"
 
 
@@ -324,7 +324,7 @@ async def test_a_cancel_in_the_first_moment_of_a_run_arrives() -> None:
         handle = await provider.submit(work_of("wait", "a", "p1"))
         service.plan("cancel", says(404, {"detail": "not found"}))
         provider.cancel(handle)
-        outcome = await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        outcome = await asyncio.wait_for(provider.follow(handle, [].append), 60)
         assert outcome.status == "canceled"
         assert service.runs[handle].is_canceled
 
@@ -335,7 +335,7 @@ async def test_a_service_that_offers_no_cancel_is_followed_no_longer() -> None:
         handle = await provider.submit(work_of("wait", "a", "p1"))
         provider.cancel(handle)
         said: list[Progress] = []
-        outcome = await asyncio.wait_for(provider.follow(handle, said.append), 20)
+        outcome = await asyncio.wait_for(provider.follow(handle, said.append), 60)
         assert outcome.status == "canceled"
         assert logs(said) in ("", "x")
         assert provider.report().in_flight == 0

@@ -72,7 +72,7 @@ async def test_a_poll_is_read_or_repeated(name: str) -> None:
         handle = await provider.submit(work_of("echo", "good", "p1"))
         service.plan("read", {**READ, **FAULTY}[name])
         said: list[Progress] = []
-        outcome = await asyncio.wait_for(provider.follow(handle, said.append), 20)
+        outcome = await asyncio.wait_for(provider.follow(handle, said.append), 60)
         assert (outcome.status, outputs(said)) == ("succeeded", ["good"])
         reads = [asked for asked in service.asked if kind_of(asked) == "read"]
         assert len(reads) == (1 if name in READ else 4)

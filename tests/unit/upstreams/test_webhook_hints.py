@@ -299,7 +299,7 @@ async def test_an_adopted_run_is_polled_as_usual_until_its_own_webhooks_arrive()
         run = here.service.begin("test/echo", {"text": "abc"})  # begun by other settings, without a webhook
         handle = await here.provider.adopt(work_of("echo", "abc", "p2"), run.id)
         assert handle == run.id
-        outcome = await asyncio.wait_for(here.provider.follow(handle, lambda _: None), 20)
+        outcome = await asyncio.wait_for(here.provider.follow(handle, lambda _: None), 60)
         assert outcome.status == "succeeded"
 
 

@@ -94,7 +94,7 @@ def test_javascript_evaluates_to_the_value() -> None:
     found: list[Any] = []
     collect(found)
     program = "\n".join(f"console.log(JSON.stringify([{literal(value, JAVASCRIPT)}]));" for value in found)
-    done = subprocess.run([node, "-"], input=program, capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run([node, "-"], input=program, capture_output=True, text=True, timeout=120, check=True)
     for line, value in zip(done.stdout.split("\n")[:-1], found, strict=True):
         assert same(json.loads(line), [value])
 
@@ -154,7 +154,7 @@ def test_go_snippets_parse(tmp_path: Path) -> None:
                 assert f"{name}." in bare
             if gofmt := shutil.which("gofmt"):
                 done = subprocess.run(
-                    [gofmt, "-e"], input=code, capture_output=True, text=True, timeout=30, check=False
+                    [gofmt, "-e"], input=code, capture_output=True, text=True, timeout=120, check=False
                 )
                 assert done.returncode == 0, done.stderr
 
