@@ -219,7 +219,8 @@ async def test_a_run_that_reached_no_process_goes_to_another_server(line: Line):
         await loaded(provider, 2)
         first.word = "UNHEALTHY"
         _, outcome = await followed(provider, await begun(provider))
-        assert (outcome.status, first.begun, second.begun) == ("succeeded", {"p1": 1}, {"p1": 1})
+        assert (outcome.status, second.begun) == ("succeeded", {"p1": 1})
+        assert first.begun["p1"] >= 1, "it is asked again until its health is known, which runs nothing"
 
 
 async def test_a_gateway_that_answers_for_its_server_proves_nothing(monkeypatch: pytest.MonkeyPatch):
