@@ -32,6 +32,8 @@ PAGES = [
     DOCS / "how-to/retries.md",
     DOCS / "how-to/follow-live.md",
     DOCS / "how-to/webhooks.md",
+    DOCS / "how-to/find-predictions.md",
+    DOCS / "how-to/compare-runs.md",
 ]
 PYTHON = ROOT / ".clients/py1/bin/python"
 JAVASCRIPT = ROOT / "tests/e2e/js"
@@ -42,6 +44,7 @@ LEFT_BEHIND = {
     "docs/how-to/follow-a-prediction-elsewhere.md": {"comet"},
     "docs/how-to/save-outputs.md": {"hills.webp", "hills", "green-0.webp"},
     "docs/how-to/webhooks.md": {"receiver.py"},
+    "docs/how-to/compare-runs.md": {"lake.png", "lake-with-input.png"},
 }
 
 

@@ -157,6 +157,32 @@ async def test_a_job_file_that_changes_makes_another_provider_and_a_wrong_one_ch
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("routes", "names"),
+    [
+        ({"test/*": RouteSettings(providers=("back",))}, {"test/echo", "test/stream", "test/fail", "test/wait"}),
+        ({"acme/echo": RouteSettings(providers=("local", "back"), model="test/echo")}, {"acme/echo"}),
+        ({"acme/*": RouteSettings(providers=("back",), model="test/{name}")}, set()),  # any number of names
+        ({"test/echo": RouteSettings(providers=("back", "other"))}, set()),  # the other one would have to be asked
+    ],
+)
+async def test_models_that_a_job_file_names_are_listed_before_their_first_run(
+    tmp_path: Path, routes: dict[str, RouteSettings], names: set[str]
+) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text(PREDICTIONS)
+    providers: dict[str, ProviderSettings] = {
+        "back": HttpJobSettings(kind="http-job", url=URL, file=path),
+        "other": ReplicateSettings(kind="replicate", url=URL),
+    }
+    upstreams = bare_upstreams()
+    upstreams.apply(Settings(data=tmp_path, providers=providers, routes=routes))
+    await upstreams.list_offered()
+    assert set(upstreams._base.catalog.names()) == names
+    await upstreams.close()
+
+
+@pytest.mark.anyio
 async def test_what_was_replaced_and_follows_nothing_is_closed(tmp_path: Path) -> None:
     service, path = FakeService({"a/b": wait}), tmp_path / "token"
     path.write_text(TOKEN)

@@ -35,6 +35,7 @@ async def look_again_on_hangup(parts: Services, start: Start) -> None:
             continue
         if settings is not None:
             _change_upstreams(parts, settings)
+            await parts.upstreams.list_offered()
         try:
             await parts.loader.look_again(start.wanted)
         except Exception:  # noqa: BLE001 - the served models stay; another signal tries again

@@ -145,6 +145,7 @@ def _front(parts: Services, start: Start) -> Front:
 async def _load_models(parts: Services, start: Start) -> None:
     await parts.upstreams.imported.load()
     await parts.loader.load_all(start.wanted)
+    await parts.upstreams.list_offered()
     parts.catalog.is_loading = parts.loader.is_late
     parts.worker.reevaluate()
 

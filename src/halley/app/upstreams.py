@@ -95,6 +95,29 @@ class Upstreams:
         if settings.routes:
             self._base.catalog.finder = self.imported  # it stays: it knows which versions have no route any more
 
+    async def list_offered(self) -> None:
+        """Make models known that only services with files name: they are in the lists of models before their first run.
+        No service is asked.
+        """
+        for name in sorted(self._offered()) if self._made else ():
+            if not self._base.catalog.knows(name):
+                try:
+                    await self.imported.find(name)
+                except HalleyError as error:
+                    _log.warning("%s is not in the lists of models yet: %s", name, error)
+
+    def _offered(self) -> Iterator[str]:
+        """The models here whose every place is a service that names its models by a file."""
+        from halley.app.upstream_kinds import models_in
+
+        offers = {name: models for name, one in self._made.items() if (models := models_in(one.files))}
+        exact = {route.pattern for route in self.table.all() if "*" not in route.pattern}
+        for name in exact.union(*offers.values()):
+            route = self.table.find(name)
+            places = [] if route is None else [offers.get(place, ()) for place in route.upstreams]
+            if route is not None and places and all(route.there(name) in models for models in places):
+                yield name
+
     def configured(self) -> Mapping[str, ProviderSettings]:
         """The settings of each service."""
         return {name: one.settings for name, one in self._made.items()}

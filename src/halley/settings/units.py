@@ -13,7 +13,7 @@ from halley.settings.kinds import DAY_SECONDS, NEVER, Period
 LONGEST_SECONDS: Final = 1000 * 365 * DAY_SECONDS  # longer ones would exceed the calendar
 
 _PIECE: Final = re.compile(r"\s*+(\d++(?:\.\d++)?+)\s*+([A-Za-z]*+)")
-# nothing is tried twice: digits that could be divided into pieces in many ways would take for ever
+# nothing is tried twice: digits that could be divided into pieces in many ways would take very long
 _WHOLE: Final = re.compile(rf"(?:{_PIECE.pattern})++\s*+")
 
 

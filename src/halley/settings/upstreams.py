@@ -69,8 +69,8 @@ def _check_provider(name: str, provider: ProviderSettings, origin_of: Mapping[st
         )
     if provider.token_env is not None and not is_secret(provider.token_env, ""):
         raise SettingsError(
-            f"providers.{name}.token_env ({origin_of[f'providers.{name}.token_env']}): a variable of the name"
-            f" {provider.token_env} is not kept from models; use one with TOKEN or KEY, such as {name.upper()}_TOKEN."
+            f"providers.{name}.token_env ({origin_of[f'providers.{name}.token_env']}): models can see a variable"
+            f" with the name {provider.token_env}; use a name with TOKEN or KEY, such as {name.upper()}_TOKEN."
         )
 
 

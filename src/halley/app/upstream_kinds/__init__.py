@@ -54,3 +54,12 @@ def offered_models(settings: ProviderSettings) -> Collection[str] | None:
 
         return read_job(settings.file).models.keys()
     return None
+
+
+def models_in(files: object) -> Collection[str]:
+    """The models that files name, as `read_files` has read them; empty if they name none."""
+    if files is None:
+        return ()
+    from halley.providers.http_job.job import Job
+
+    return files.models.keys() if isinstance(files, Job) else ()
