@@ -12,6 +12,7 @@ import pytest
 from halley.app.foundation import Foundation
 from halley.app.upstream_reach import link_base, sends_webhooks
 from halley.app.upstreams import Upstreams, check_upstreams, read_token
+from halley.assets.links import LinkSigner
 from halley.cli.main import run_command
 from halley.clock import SystemClock
 from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
@@ -98,7 +99,7 @@ async def test_runs_of_a_former_provider_are_followed_with_the_new_token_at_the_
     service, other = FakeService({}), FakeService({})
     async with serve(service) as here, serve(other) as there:
         upstreams = bare_upstreams()
-        tokens = iter("abc")
+        tokens, places = iter("abc"), []
         for given in (provider(here.url), provider(here.url, timeout_seconds=61.0), provider(there.url)):
             path.write_text(token := next(tokens))
             upstreams.apply(given)
@@ -106,7 +107,11 @@ async def test_runs_of_a_former_provider_are_followed_with_the_new_token_at_the_
                 first = upstreams.routed.places["back"].upstream
             assert await sent(upstreams.routed.places["back"].upstream, other if token == "c" else service)
             assert await sent(first, service) == f"Bearer {'a' if token == 'a' else 'b'}"
+            places.append((first.place, upstreams.routed.places["back"].upstream.place))
         assert other.asked[-1].headers["authorization"] == "Bearer c"
+        (old, also_old), (new, also_new), (still_new, elsewhere) = places
+        assert (old, new, new) == (also_old, also_new, still_new)
+        assert len({old, new, elsewhere}) == 3, "another address or token is another place"
         await upstreams.close()
 
 
@@ -210,7 +215,7 @@ def bare_upstreams() -> Upstreams:
     """Without a store and a machine of its own."""
     clock = SystemClock()
     catalog = Catalog(MemoryStore(clock=clock))
-    data = SimpleNamespace(store=MemoryStore(clock=clock))
+    data = SimpleNamespace(store=MemoryStore(clock=clock), links=LinkSigner(b"k" * 32, clock))
     base = SimpleNamespace(catalog=catalog, clock=clock, data=data, settings=Settings(data=Path("/nowhere")))
     return Upstreams(cast("Foundation", base), {}, cast("LocalProvider", None))
 

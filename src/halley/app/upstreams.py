@@ -20,7 +20,7 @@ from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstream_hooks import HookPlace, UpstreamHooks
-from halley.dispatch.upstreams import RunFinder, UpstreamTarget
+from halley.dispatch.upstreams import RunFinder, UpstreamProvider, UpstreamTarget
 from halley.egress import Egress, origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
@@ -86,7 +86,7 @@ class Upstreams:
         self._close_idle()
         for name, before in self._gone:  # its runs are followed with the token of today, but nowhere else
             if name in made and made[name].settings.addresses() == before.settings.addresses():
-                before.place.upstream.use_token(tokens[name])
+                self._use_token(before.place.upstream, before.settings, tokens[name])
         self._made = made
         self.routed.places = {name: one.place for name, one in made.items()}
         self.imported.sources = {name: one.place.upstream for name, one in made.items()}
@@ -169,7 +169,7 @@ class Upstreams:
         before, files = self._made.get(name), read_files(settings)
         if before is not None and before.settings == settings and before.files == files:
             if before.token != token:
-                before.place.upstream.use_token(token)
+                self._use_token(before.place.upstream, settings, token)
                 _log.info("provider %s: its token was replaced", name)
             return _Made(settings=settings, files=files, token=token, place=before.place)
         clock = self._base.clock
@@ -190,11 +190,20 @@ class Upstreams:
             streams=self._egress,
         )
         upstream = make_upstream(settings, token, links, clock)
+        upstream.place = self._place(settings, token)
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
         places = ", ".join(url for _, url in settings.addresses())
         word = settings.dialect() or settings.kind
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
         return _Made(settings=settings, files=files, token=token, place=UpstreamPlace(upstream, breaker, quota, record))
+
+    def _use_token(self, upstream: UpstreamProvider, settings: ProviderSettings, token: str | None) -> None:
+        upstream.use_token(token)
+        upstream.place = self._place(settings, token)
+
+    def _place(self, settings: ProviderSettings, token: str | None) -> str:
+        addresses = " ".join(url for _, url in settings.addresses())
+        return self._base.data.links.place(f"{addresses} {token or ''}")
 
     def _hook_url(self, place: HookPlace) -> str:
         return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(*place)}"

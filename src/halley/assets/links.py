@@ -186,6 +186,10 @@ class LinkSigner:
         text = f"{prediction_id}-{_base36(attempt)}-{provider}"
         return f"/v1/upstreams/hooks/{text}-{self._mac('upstream hook', text)}"
 
+    def place(self, text: str) -> str:
+        """Stands for an address and a token without telling them; it grants nothing."""
+        return self._mac("place", text)
+
     def verify_hook(self, capability: str) -> tuple[str, int, str]:
         """Return the prediction's id, the attempt and the provider of such a path's last part.
 

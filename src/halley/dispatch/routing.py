@@ -24,6 +24,11 @@ class ProviderRoute(msgspec.Struct, frozen=True):
     slot: HeldSlot | None = None  # the held one, if this provider has it
 
     @property
+    def place(self) -> str:
+        """Stands for the address and token of the provider; "" if that makes no difference."""
+        return str(getattr(self.provider, "place", ""))
+
+    @property
     def quota(self) -> SubmitQuota | None:
         """How its submits are counted; None: they are not."""
         return None if self.slot is None else self.slot.quota

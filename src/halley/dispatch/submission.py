@@ -63,6 +63,7 @@ class Submission:
         self._is_patient = claimed.waited_seconds <= rules.patience_seconds
         self._state = claimed.prediction.submit_state
         self._known_handle = claimed.prediction.handle
+        self._place_then = "" if claimed.recorded is None else claimed.recorded.place
         self._route = route
         self._ledger = ledger
         self._keep_trying = rules.keep_trying
@@ -101,7 +102,14 @@ class Submission:
 
     def may_send(self) -> bool:
         """See `Work.may_send`: what comes before the create, such as uploads, may have taken long."""
-        return not self._has_lost_lease and self._open_submits.leases_hold()
+        return not self._has_lost_lease and not self._has_moved and self._open_submits.leases_hold()
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether its provider has another address or token than when it was submitted: that another service or account
+        knows nothing of the run proves nothing.
+        """
+        return self._place_then != "" and self._route.place not in ("", self._place_then)
 
     @property
     def retry_seconds(self) -> float:
@@ -171,7 +179,8 @@ class Submission:
         quota = self._route.quota
         if quota is None:
             return self._ledger.record_intent(self._lease, self._route.name)
-        return self._ledger.record_intent(self._lease, self._route.name, quota.count())
+        count = msgspec.structs.replace(quota.count(), place=self._route.place)
+        return self._ledger.record_intent(self._lease, self._route.name, count)
 
     def _note_room(self, seconds: float) -> None:
         if self._route.quota is not None:
@@ -199,6 +208,8 @@ class Submission:
             return handle
         if self._state is SubmitState.SUBMITTED:
             raise OutcomeUnknown("The provider had given a handle, and knows nothing of it now.")
+        if self._has_moved:
+            raise OutcomeUnknown("Its provider has another address or token now than when it was submitted.")
         await self._withdraw()
         if self._was_over or is_stopped():
             return None

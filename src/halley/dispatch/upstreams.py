@@ -103,7 +103,11 @@ class ModelDescriber(Protocol):
 
 
 class UpstreamProvider(Provider, ModelDescriber, Protocol):
-    """A provider for a service elsewhere, with its models and its state."""
+    """A provider for a service elsewhere, with its models and its state. `place` stands for its address and token: what
+    has another one may be another service, or another account there.
+    """
+
+    place: str
 
     def listen(self, *, on_capacity: Callable[[str], None], on_broken: Callable[[str, str, str], None]) -> None:
         """Set the callbacks for capacity and for versions that cannot run; call it first. See `CountedSlots`."""

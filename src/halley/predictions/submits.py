@@ -29,10 +29,13 @@ COUNTED_TIME: Final = timedelta(hours=24)
 
 
 class SubmitCount(msgspec.Struct, frozen=True):
-    """A submit counts from `at`. It is refused if `most` others count then; None: any number may."""
+    """A submit counts from `at`. It is refused if `most` others count then; None: any number may. `place` stands for
+    the address and token that its provider has now; "" if that is not known.
+    """
 
     at: datetime
     most: int | None = None
+    place: str = ""
 
 
 def limit_reached(provider: str, most: int, seconds: float) -> SubmitLimitReached:
@@ -52,13 +55,16 @@ _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a run's progress is already in the event log: an adopting worker skips that part."""
+    """How much of a run's progress is already in the event log: an adopting worker skips that part. `place` is that of
+    its submit (`SubmitCount`), for as long as it counts.
+    """
 
     has_started: bool = False
     log_chars: int = 0
     outputs: int = 0
     files: int = 0
     metrics: int = 0
+    place: str = ""
 
 
 def recorded_in(events: Iterable[Event]) -> Recorded:

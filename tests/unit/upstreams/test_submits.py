@@ -339,6 +339,25 @@ async def test_a_run_whose_id_is_that_of_a_run_at_another_service_is_not_sent_ag
         assert here.posts == 1
 
 
+async def test_what_may_not_be_sent_is_looked_for_in_the_list_and_not_by_its_key() -> None:
+    async with world("halley") as here:
+        made = msgspec.structs.replace(work(), may_send=lambda: False)
+        assert await here.provider.adopt(made, None) is None
+        run = here.service.begin("test/echo", {"text": "abc"})
+        assert (await here.provider.adopt(made, None), here.posts) == (run.id, 0)
+
+
+async def test_a_token_that_is_replaced_while_it_is_looked_for_proves_nothing() -> None:
+    async with world("replicate", settle_seconds=0.5) as here:
+        here.service.plan("create", ServiceFault(cut="answer"))
+        lost = asyncio.ensure_future(here.provider.submit(work()))
+        while not any(kind_of(asked) == "list" for asked in here.service.asked):
+            await asyncio.sleep(0)
+        here.provider.place = "of another account"
+        with pytest.raises(OutcomeUnknown, match="token was replaced"):
+            await lost
+
+
 async def test_what_was_refused_under_its_key_is_refused_after_a_restart() -> None:
     async with world("halley") as here:
         here.service.plan("create", problem(422, "Input validation failed", "text is wrong"))

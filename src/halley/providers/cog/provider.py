@@ -50,6 +50,7 @@ class CogProvider(SharedSlots):
     """A run lives as long as its connection: it ends with this process, and what became of it is then looked for."""
 
     is_local: Final = False
+    place = ""  # a run there has the id of its prediction, and what cannot be found is never sent again for that
     wants_local_files: Final = False
     loses_runs_at_stop: Final = True
 

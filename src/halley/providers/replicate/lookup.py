@@ -1,7 +1,7 @@
 """Finds out what became of a create whose answer was lost, without creating anything twice."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -83,8 +83,11 @@ class LostCreates:
             self._sending[same] -= 1
             self._sending += Counter()  # removes zeros
 
-    async def settle(self, create: Create, hook: Hook | None = None) -> str | None:
+    async def settle(
+        self, create: Create, hook: Hook | None = None, *, may_repeat: Callable[[], bool] = lambda: True
+    ) -> str | None:
         """The run that the create began; None if it certainly began none, and will not. `hook` is for its webhooks.
+        `may_repeat` is asked before it is sent again under its key.
 
         Raises:
             ProviderBusy: the service could not be asked for so long.
@@ -92,17 +95,17 @@ class LostCreates:
             SubmitRefused: it began none, and would be refused again.
         """
         try:
-            return await self._settled(create, hook)
+            return await self._settled(create, hook, may_repeat)
         except (ProviderBusy, OutcomeUnknown, SubmitRefused) as error:
             raise type(error)(self._api.journal.for_callers(str(error))) from error
 
-    async def _settled(self, create: Create, hook: Hook | None) -> str | None:
+    async def _settled(self, create: Create, hook: Hook | None, may_repeat: Callable[[], bool]) -> str | None:
         profile = self._api.profile
         named = NamedRuns(create, hook, api=self._api, taken=self._of_others, clock=self._clock)
         if (handle := await named.find()) is not None:
             return handle
-        if self._age(create) < profile.key_seconds:
-            return await self._by_key(create, named)
+        if self._age(create) < profile.key_seconds and may_repeat():
+            return await self._by_key(create, named, may_repeat)
         if profile.settle_seconds is not None:
             return await self._in_list(create, profile.settle_seconds, named)
         if named.may_come and (handle := await named.until(self._look_seconds)) is not None:
@@ -129,10 +132,12 @@ class LostCreates:
         hook.named.append(handle)
         return await NamedRuns(create, hook, api=self._api, taken=self._of_others, clock=self._clock).find()
 
-    async def _by_key(self, create: Create, named: NamedRuns) -> str | None:
+    async def _by_key(self, create: Create, named: NamedRuns, may_repeat: Callable[[], bool]) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
         end = self._clock.monotonic() + self._look_seconds
         while True:
+            if not may_repeat():
+                raise ProviderBusy("It may not be sent again under its key now.", was_asked=False)
             answer = await self._creates.send(create)
             if answer.verdict is SubmitVerdict.SUBMITTED:
                 return answer.handle

@@ -96,7 +96,9 @@ class ReplicateProvider(ServiceProvider[Run]):
             self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
         self._check_begun(answer, work.version)
-        handle = await self._settled(self._lost.settle(create, hook), answer)
+        place = self.place
+        search = self._lost.settle(create, hook, may_repeat=lambda: work.may_send() and self.place == place)
+        handle = await self._settled(search, answer)
         return self._add(Run(handle, work, is_new=False, hook=hook))
 
     def _room(self) -> int | None:
@@ -109,7 +111,7 @@ class ReplicateProvider(ServiceProvider[Run]):
             handle = mine
         elif handle is None:
             create = await self._create_to_compare(work, hook)
-            handle = await self._found(self._lost.settle(create, hook))
+            handle = await self._found(self._lost.settle(create, hook, may_repeat=work.may_send))
         elif not is_handle(handle) or not await self._is_known(handle):
             handle = None
         return None if handle is None else self._add(Run(handle, work, is_new=False, hook=hook))

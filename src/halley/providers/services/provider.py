@@ -45,6 +45,7 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
     """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
 
     is_local: Final = False
+    place = ""
     _api: ServiceApi
 
     def __init__(
@@ -133,12 +134,14 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
             ProviderBusy: it certainly began none.
             OutcomeUnknown: it may have begun one.
         """
-        text = self._journal.for_callers(answer.text)
+        text, place = self._journal.for_callers(answer.text), self.place
         try:
             handle = await search
         except (OutcomeUnknown, ProviderBusy) as error:
             self._journal.unknown += 1
             raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
+        if handle is None and self.place != place:
+            raise OutcomeUnknown(f"{text} Then its token was replaced, perhaps by that of another account.")
         if handle is None:
             raise ProviderBusy(f"{text} The service has begun nothing.")
         return handle

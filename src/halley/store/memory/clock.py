@@ -57,8 +57,8 @@ class MemoryClock:
                 entry.move_deadline(at + (row.deadline_at - row.created_at))
             if place is not None and place.ready_at > at + LONGEST_BACKOFF:
                 place.ready_at = at
-        for name, (provider, counted_at) in self._tables.submits.items():
-            self._tables.submits[name] = provider, min(counted_at, at)
+        for name, (provider, counted_at, where) in self._tables.submits.items():
+            self._tables.submits[name] = provider, min(counted_at, at), where
 
     def _follow(self, moved: float) -> None:
         """The first node that notices the change moves the entries for all."""
@@ -88,8 +88,8 @@ class MemoryClock:
             self._tables.sessions[name] = expires_at + by
         for name, expires_at in self._tables.attending_nodes.items():
             self._tables.attending_nodes[name] = expires_at + by
-        for name, (provider, counted_at) in self._tables.submits.items():
-            self._tables.submits[name] = provider, counted_at + by
+        for name, (provider, counted_at, where) in self._tables.submits.items():
+            self._tables.submits[name] = provider, counted_at + by, where
         for bulk in self._tables.bulk.values():
             if bulk.holder is not None:
                 bulk.lease_until += by

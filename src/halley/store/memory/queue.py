@@ -13,7 +13,7 @@ from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Expired, Finished, Lease, Reaped, Returned
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import WITH_ERROR, EventKind, Fact
-from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
+from halley.predictions.submits import ADOPTION_SECONDS, Recorded
 from halley.store.memory.bulk import MemoryBulk
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
@@ -65,7 +65,8 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryBulk):
                 account_id = min(lines, key=lambda name: (self._turn_of(version, name), name))
                 entry = min(lines[account_id], key=lambda entry: (-entry.prediction.priority, entry.prediction.id))
                 self._take_turn(entry.prediction)
-                claimed.append(_claimed(entry, session_id, self._clock))
+                recorded = self._recorded(entry.prediction, entry.events)
+                claimed.append(_claimed(entry, session_id, self._clock, recorded))
         return claimed
 
     @at_once
@@ -242,7 +243,7 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryBulk):
         return Expired(prediction=entry.prediction, was_leased=was_leased)
 
 
-def _claimed(entry: Entry, session_id: str, clock: MemoryClock) -> Claimed:
+def _claimed(entry: Entry, session_id: str, clock: MemoryClock, recorded: Recorded | None) -> Claimed:
     place = entry.place
     if place is None:
         raise AssertionError("only what waits is claimed")
@@ -260,6 +261,6 @@ def _claimed(entry: Entry, session_id: str, clock: MemoryClock) -> Claimed:
         work_input=work_input,
         context=place.context,
         alone=place.alone,
-        recorded=None if row.submit_state is None else recorded_in(entry.events),
+        recorded=recorded,
         waited_seconds=clock.age(row.id, row.created_at),
     )

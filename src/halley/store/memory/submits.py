@@ -9,9 +9,9 @@ import msgspec
 
 from halley.errors import WrongState
 from halley.predictions.queue import Lease
-from halley.predictions.records import Prediction
+from halley.predictions.records import Event, Prediction
 from halley.predictions.status import SubmitState
-from halley.predictions.submits import COUNTED_TIME, SubmitCount, limit_reached
+from halley.predictions.submits import COUNTED_TIME, Recorded, SubmitCount, limit_reached, recorded_in
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import Entry, at_once
 from halley.store.memory.tables import MemoryTables
@@ -23,7 +23,7 @@ class MemorySubmits:
     """Implements SubmitLedger."""
 
     _clock: MemoryClock
-    _submits: dict[str, tuple[str, datetime]]
+    _submits: dict[str, tuple[str, datetime, str]]
     tables: MemoryTables
 
     def _predictions(self) -> Iterable[Prediction]:
@@ -42,7 +42,7 @@ class MemorySubmits:
             seconds = self._seconds_until(provider, at, count.most)
             if count.most is not None and seconds > 0:
                 raise limit_reached(provider, count.most, seconds)
-            self._submits[row.id] = provider, at
+            self._submits[row.id] = provider, at, count.place
         self._put_state(lease, {None}, SubmitState.INTENDED)
         entry = self._held(lease)
         entry.prediction = msgspec.structs.replace(entry.prediction, provider=provider)
@@ -60,9 +60,16 @@ class MemorySubmits:
     def record_unknown(self, lease: Lease) -> None:
         self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
 
+    def _recorded(self, prediction: Prediction, events: Iterable[Event]) -> Recorded | None:
+        """What is known of its run, for the holder of its next lease."""
+        if prediction.submit_state is None:
+            return None
+        _, _, place = self._submits.get(prediction.id, ("", None, ""))
+        return msgspec.structs.replace(recorded_in(events), place=place)
+
     async def count_submits(self, at: datetime) -> Mapping[str, int]:
         since = self._clock.current(at) - COUNTED_TIME
-        return Counter(provider for provider, counted_at in self._submits.values() if counted_at > since)
+        return Counter(provider for provider, counted_at, _ in self._submits.values() if counted_at > since)
 
     async def seconds_until_submit(self, provider: str, count: SubmitCount) -> float:
         return self._seconds_until(provider, self._clock.current(count.at), count.most)
@@ -83,7 +90,9 @@ class MemorySubmits:
         return [row for row in rows if with_settled or row.id not in self.tables.settlements]
 
     def _seconds_until(self, provider: str, at: datetime, most: int | None) -> float:
-        times = sorted(when for name, when in self._submits.values() if name == provider and when > at - COUNTED_TIME)
+        times = sorted(
+            when for name, when, _ in self._submits.values() if name == provider and when > at - COUNTED_TIME
+        )
         if most is None or len(times) < most:
             return 0.0
         return (times[-most] + COUNTED_TIME - at).total_seconds()

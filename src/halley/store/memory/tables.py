@@ -38,7 +38,7 @@ class MemoryTables:
         self.duties: dict[str, tuple[Duty, datetime | None]] = {}  # until when; None: released
         self.attendance: set[tuple[str, str]] = set()  # prediction, node
         self.attending_nodes: dict[str, datetime] = {}  # until when
-        self.submits: dict[str, tuple[str, datetime]] = {}  # of predictions: to which provider, and when
+        self.submits: dict[str, tuple[str, datetime, str]] = {}  # of predictions: to which provider, when, and where
         self.settlements: dict[str, Settlement] = {}  # by the prediction whose outcome was unknown
         self.reruns: dict[str, tuple[str, datetime]] = {}  # by the new prediction: what it runs again, and since when
         self.tags: dict[str, tuple[str, ...]] = {}

@@ -13,7 +13,8 @@ from halley.store.sqlite.reads import Reads
 _COUNT: Final = "SELECT provider, count(*) FROM submits WHERE at > ? GROUP BY provider"
 # the one that must stop counting before the next is allowed: the last of the newest `most`
 _DECIDES: Final = "SELECT at FROM submits WHERE provider = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?"
-_ADD: Final = "INSERT OR REPLACE INTO submits (prediction_id, provider, at) VALUES (?, ?, ?)"
+_ADD: Final = "INSERT OR REPLACE INTO submits (prediction_id, provider, at, place) VALUES (?, ?, ?, ?)"
+_PLACE: Final = "SELECT place FROM submits WHERE prediction_id = ?"
 _DROP: Final = "DELETE FROM submits WHERE prediction_id = ?"
 _DROP_OLD: Final = "DELETE FROM submits WHERE provider = ? AND at <= ?"
 
@@ -28,13 +29,19 @@ def count_submit(
         if seconds > 0:
             return limit_reached(provider, count.most, seconds)
     connection.execute(_DROP_OLD, (provider, _since(count.at)))
-    connection.execute(_ADD, (prediction_id, provider, to_micros(count.at)))
+    connection.execute(_ADD, (prediction_id, provider, to_micros(count.at), count.place))
     return None
 
 
 def forget_submit(connection: sqlite3.Connection, prediction_id: str) -> None:
     """Nothing was begun."""
     connection.execute(_DROP, (prediction_id,))
+
+
+def read_place(connection: sqlite3.Connection, prediction_id: str) -> str:
+    """See `SubmitCount.place`; "" if it is not known."""
+    row = connection.execute(_PLACE, (prediction_id,)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def read_counts(reads: Reads, at: datetime) -> dict[str, int]:

@@ -20,7 +20,7 @@ from halley.store.sqlite.event_rows import SELECT_EVENTS, events_in
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, Live, read_prediction, select_live
-from halley.store.sqlite.submit_counts import count_submit, forget_submit, read_counts, read_seconds
+from halley.store.sqlite.submit_counts import count_submit, forget_submit, read_counts, read_place, read_seconds
 
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
 _PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
@@ -113,7 +113,7 @@ def _put(
     if state is None:
         forget_submit(connection, row.id)
     elif intent is not None and (count := intent.counted) is not None:
-        count = SubmitCount(counters.clock.current(count.at), count.most)
+        count = msgspec.structs.replace(count, at=counters.clock.current(count.at))
         if (refused := count_submit(connection, row.id, intent.provider, count)) is not None:
             return refused
     put_state(connection, live, state, row.handle if handle is None else handle)
@@ -128,6 +128,8 @@ def put_state(connection: sqlite3.Connection, live: Live, state: SubmitState | N
 
 
 def read_recorded(connection: sqlite3.Connection, prediction_id: str) -> Recorded:
-    """How much of its run's progress the stored events contain."""
+    """How much of its run's progress the stored events contain, and where it was submitted to."""
     with closing(connection.execute(SELECT_EVENTS, (prediction_id, 0, -1))) as rows:
-        return recorded_in(events_in(rows))
+        recorded = recorded_in(events_in(rows))
+    place = read_place(connection, prediction_id)
+    return msgspec.structs.replace(recorded, place=place) if place else recorded

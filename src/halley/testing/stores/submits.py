@@ -116,6 +116,17 @@ class SubmitContract(StoreSuite):
         maker.clock.advance(24 * 3600)
         await store.record_intent(second, UPSTREAM, SubmitCount(maker.clock.now(), 1))
 
+    async def test_where_it_was_submitted_to_is_told_to_the_next_holder(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await store.record_intent(lease, UPSTREAM, SubmitCount(maker.clock.now(), None, "there"))
+        await store.release(lease, maker.clock.now())
+        claimed = await claim_one(store, maker, "s2")
+        assert claimed.recorded == Recorded(place="there")
+        await store.withdraw_intent(claimed.lease)
+        await store.record_intent(claimed.lease, UPSTREAM)
+        await store.release(claimed.lease, maker.clock.now())
+        assert (await claim_one(store, maker, "s3")).recorded == Recorded()
+
     async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
         await store.record_intent(lease, UPSTREAM)
