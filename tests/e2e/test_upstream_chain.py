@@ -176,7 +176,7 @@ def test_the_token_is_nowhere_but_in_the_memory_of_the_front(chain: Chain) -> No
     assert chain.front.process is not None
     status = Path(f"/proc/{chain.front.process.pid}")
     found = [status / "environ", status / "cmdline", *(path for path in chain.front.home.rglob("*") if path.is_file())]
-    assert len(found) > 10
+    assert len(found) > 5  # more, if other tests of this file ran before
     assert [path for path in found if chain.canary.encode() in path.read_bytes()] == []
 
 
