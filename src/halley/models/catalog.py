@@ -7,7 +7,7 @@ import msgspec
 
 from halley.clock import EPOCH
 from halley.errors import ModelBroken, Overloaded, VersionUnknown
-from halley.models.ports import ModelFinder, ModelStore
+from halley.models.ports import ModelAge, ModelFinder, ModelStore, age_of
 from halley.models.records import Model, Version
 from halley.models.validation import UNCHECKED, AnyInput, InputSchema, uses_files
 from halley.settings import LOCAL
@@ -138,6 +138,15 @@ class Catalog:
         stored = await self._store.list_models()
         known = {model.full_name for model in stored}
         return [*stored, *(model for name, model in self._unstored.items() if name not in known)]
+
+    async def ages(self, *, of_creation: bool) -> list[ModelAge]:
+        """The ages of the same, the newest first."""
+        stored = await self._store.model_ages(of_creation=of_creation)
+        if not self._unstored:
+            return stored
+        known = {age.full_name for age in stored}
+        others = [age_of(model, of_creation=of_creation) for name, model in self._unstored.items() if name not in known]
+        return sorted([*stored, *others], reverse=True)
 
     async def model(self, owner: str, name: str) -> Model | None:
         """One of `models`, or one that a place elsewhere has.

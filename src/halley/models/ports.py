@@ -1,9 +1,23 @@
 """The store's interface for models."""
 
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from halley.clock import to_micros
 from halley.models.records import Model, Version
+
+
+class ModelAge(NamedTuple):
+    """When a model was created, or got its newest version if it has any: microseconds since 1970."""
+
+    at: int
+    full_name: str
+
+
+def age_of(model: Model, *, of_creation: bool) -> ModelAge:
+    """The age of one model."""
+    at = model.created_at if of_creation else model.latest_version_at or model.created_at
+    return ModelAge(to_micros(at), model.full_name)
 
 
 class ModelStore(Protocol):
@@ -25,6 +39,10 @@ class ModelStore(Protocol):
 
     async def list_models(self) -> list[Model]:
         """All models; the model with the newest version comes first."""
+        ...
+
+    async def model_ages(self, *, of_creation: bool) -> list[ModelAge]:
+        """All models, the newest first, without reading the rest of them."""
         ...
 
     async def get_version(self, version_id: str) -> Version | None: ...

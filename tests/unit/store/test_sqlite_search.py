@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from halley.ids import LAST_ID, first_id_at
+from halley.models.catalog import Catalog
 from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.key_usage import KeyUsages
 from halley.predictions.search import FoundRuns, SearchPart
@@ -90,6 +91,13 @@ def _wait(connection: sqlite3.Connection, account_id: str) -> None:
 
 def _add(connection: sqlite3.Connection, first: int, last: int) -> None:
     connection.execute(ROW, (first, last, first_id_at(T0)[:16]))
+
+
+def _add_models(connection: sqlite3.Connection, first: int, last: int) -> None:
+    rows = [(str(number), number) for number in range(first, last + 1)]
+    connection.executemany(
+        "INSERT INTO models (owner, name, visibility, is_official, created_at) VALUES ('demo', ?, 'public', 0, ?)", rows
+    )
 
 
 def _add_others(connection: sqlite3.Connection) -> None:
@@ -225,3 +233,24 @@ async def test_runs_of_a_key_that_were_not_looked_at_are_more(tmp_path: Path, mo
         assert (usage.by_status, usage.is_more) == ({}, True)
         monkeypatch.setattr(search, "MOST_LOOKED_AT", 6)
         assert not (await KeyUsages(store).of_key("anna", "unused")).is_more
+
+
+async def test_a_list_of_models_takes_no_longer_in_the_loop_with_many(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        steps: list[int] = []
+        for first, last in ((1, 10), (11, 500)):
+            await store._writer.submit(_add_models, first, last)
+            count = 0
+
+            def step() -> int:
+                nonlocal count
+                count += 1
+                return 0
+
+            store._reads._here.set_progress_handler(step, 1)
+            ages = await Catalog(store).ages(of_creation=True)
+            await store.get_model(*ages[0].full_name.split("/"))
+            store._reads._here.set_progress_handler(None, 1)
+            steps.append(count)
+        assert [one.full_name for one in ages[:2]] == ["demo/500", "demo/499"]
+        assert steps[0] == steps[1]

@@ -51,7 +51,7 @@ async def get_collection(call: Call, parts: ApiContext) -> Response:
 
 async def query_models(call: Call, parts: ApiContext) -> Response:
     """Row 9: one page of the best matches."""
-    found = ranked(await parts.catalog.models(), await _text(call, parts))
+    found = await ranked(await parts.catalog.models(), await _text(call, parts))
     body = PageBody(parts.limits.page_bytes)
     for model, _ in found[:_MOST_FOUND]:
         if not body.take(await shown_model(call, parts, model)):
@@ -66,7 +66,7 @@ async def search(call: Call, parts: ApiContext) -> Response:
     if text is None:
         raise invalid("required", "query", "query is required")
     limit = min(_MOST_FOUND, max(1, read_whole_number(query, "limit", _FOUND)))
-    found = ranked(await parts.catalog.models(), text)[:limit]
+    found = (await ranked(await parts.catalog.models(), text))[:limit]
     models = await _as_many_as_fit(call, parts, [model for model, _ in found])
     hits = [
         FoundModel(

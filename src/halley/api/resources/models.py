@@ -32,11 +32,15 @@ async def list_models(call: Call, parts: ApiContext) -> Response:
     query = call.query()
     by = _one_of(query, "sort_by", _SORT_BY)
     direction = _one_of(query, "sort_direction", _DIRECTIONS)
-    models = await parts.catalog.models()
-    models.sort(key=lambda model: _age(model, by), reverse=direction == "desc")
-    marks = [model.full_name for model in models]
+    ages = await parts.catalog.ages(of_creation=by == "model_created_at")
+    marks = [age.full_name for age in (ages if direction == "desc" else reversed(ages))]
+
+    async def shown(at: int) -> ModelBody | None:
+        model = await parts.catalog.known_model(*marks[at].split("/", 1))
+        return None if model is None else await shown_model(call, parts, model)
+
     window = _window(marks, read_cursor(query), read_limit(query, _MODELS))
-    return await _page(call, parts, "/models", marks, window, lambda at: shown_model(call, parts, models[at]))
+    return await _page(call, parts, "/models", marks, window, shown)
 
 
 async def get_model(call: Call, parts: ApiContext) -> Response:
@@ -106,11 +110,6 @@ async def shown_model(call: Call, parts: ApiContext, model: Model) -> ModelBody:
     if model.latest_version_id is not None:
         latest = await parts.models.get_version(model.latest_version_id)
     return parts.presenter.model(model, latest, call.variant)
-
-
-def _age(model: Model, by: str) -> tuple[float, str]:
-    at = model.created_at if by == "model_created_at" else model.latest_version_at or model.created_at
-    return at.timestamp(), model.full_name
 
 
 def _window(marks: Sequence[str], cursor: Cursor | None, limit: int) -> _Window:

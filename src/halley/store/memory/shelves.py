@@ -8,6 +8,7 @@ import msgspec
 from halley.assets.ports import Owner, Reference
 from halley.errors import Conflict, NotFound
 from halley.keys.records import Account, Key, Scope, SignIn
+from halley.models.ports import ModelAge, age_of
 from halley.models.records import Model, Version
 from halley.predictions.ports import InputFile
 from halley.store.memory.entries import at_once
@@ -55,6 +56,9 @@ class MemoryModels(MemoryPart):
     async def list_models(self) -> list[Model]:
         by_name = sorted(self.models.values(), key=lambda model: (model.owner, model.name))
         return sorted(by_name, key=lambda model: model.latest_version_at or model.created_at, reverse=True)
+
+    async def model_ages(self, *, of_creation: bool) -> list[ModelAge]:
+        return sorted([age_of(model, of_creation=of_creation) for model in self.models.values()], reverse=True)
 
     async def get_version(self, version_id: str) -> Version | None:
         return self.versions.get(version_id)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from halley.clock import from_micros, to_micros
 from halley.errors import HalleyError, NotFound
+from halley.models.ports import ModelAge
 from halley.models.records import Model, Version
 from halley.store.sqlite.parts import SqlitePart
 
@@ -29,6 +30,9 @@ _SELECT_MODEL: Final = f"SELECT {_MODEL_COLUMNS} FROM models WHERE owner = ? AND
 _LIST_MODELS: Final = (
     f"SELECT {_MODEL_COLUMNS} FROM models ORDER BY coalesce(latest_version_at, created_at) DESC, owner, name"
 )
+_AGES: Final = "SELECT {}, owner || '/' || name FROM models ORDER BY 1 DESC, 2 DESC"
+_BY_CREATION: Final = _AGES.format("created_at")
+_BY_VERSION: Final = _AGES.format("coalesce(latest_version_at, created_at)")
 _SET_LATEST: Final = "UPDATE models SET latest_version_id = ?, latest_version_at = ? WHERE owner = ? AND name = ?"
 
 _VERSION_COLUMNS: Final = (
@@ -62,7 +66,10 @@ class ModelRows(SqlitePart):
         return None if row is None else _read_model(row)
 
     async def list_models(self) -> list[Model]:
-        return [_read_model(row) for row in self._reads.all(_LIST_MODELS)]
+        return await self._reads.elsewhere(_list_models)
+
+    async def model_ages(self, *, of_creation: bool) -> list[ModelAge]:
+        return await self._reads.elsewhere(_ages, _BY_CREATION if of_creation else _BY_VERSION)
 
     async def get_version(self, version_id: str) -> Version | None:
         row = self._reads.one(_SELECT_VERSION, version_id)
@@ -122,6 +129,14 @@ def _put_version(connection: sqlite3.Connection, version: Version) -> Version | 
     row = connection.execute(_SELECT_VERSION, (version.id,)).fetchone()
     connection.execute(_SET_LATEST, (version.id, row[3], owner, name))
     return _read_version(row)
+
+
+def _list_models(connection: sqlite3.Connection) -> list[Model]:
+    return [_read_model(row) for row in connection.execute(_LIST_MODELS)]
+
+
+def _ages(connection: sqlite3.Connection, statement: str) -> list[ModelAge]:
+    return [ModelAge(at, full_name) for at, full_name in connection.execute(statement)]
 
 
 def _list_versions(connection: sqlite3.Connection, owner: str, name: str) -> list[Version]:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from halley.errors import NotFound
+from halley.models.ports import age_of
 from halley.models.records import Model, Version
 from halley.store.ports import Store
 from halley.testing.stores.maker import OTHER_VERSION, VERSION, Maker, StoreSuite
@@ -106,3 +107,10 @@ class ModelStoreContract(StoreSuite):
             maker.clock.advance(10)
             await store.put_version(self.version(maker, version_id, name))
         assert [model.name for model in await store.list_models()] == ["young", "old"]
+        versions = [age_of(model, of_creation=False) for model in await store.list_models()]
+        assert await store.model_ages(of_creation=False) == versions
+        await store.put_model(self.model(maker, "new"))
+        await store.put_version(self.version(maker, VERSION, "old"))  # it keeps its age
+        created = await store.model_ages(of_creation=True)
+        assert [one.full_name for one in created] == ["demo/new", "demo/young", "demo/old"]
+        assert [one.at for one in created] == sorted([one.at for one in created], reverse=True)
