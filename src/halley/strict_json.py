@@ -129,6 +129,12 @@ def beginning(text: bytes) -> str:
     return f"{text[:_SHOWN_BYTES].decode('utf-8', 'ignore')}\n... ({len(text)} bytes in all)"
 
 
+def repeats_a_name(text: bytes, value: Any) -> bool:
+    """Whether an object in the JSON text, whose value this is, has the same name twice: the value has the last one."""
+    bare = without_strings(without_escapes(text))
+    return _members(value, bare.count(b"{")) != bare.count(b":")
+
+
 def is_deeper(text: bytes, depth: int) -> bool:
     """Whether a JSON text nests lists and objects deeper than this."""
     if text.count(b"{") + text.count(b"[") <= depth:

@@ -111,6 +111,27 @@ def test_one_prediction_of_a_form_that_is_sent_twice(tab: Tab, halley: Halley) -
         assert made() == before + count
 
 
+def test_mistakes_are_said_and_forgotten_when_it_runs(tab: Tab) -> None:
+    tab.goto("/ui/models/demo/text")
+    tab.click("form[data-play] button[value=json]")
+    where = "#input-json"
+    tab.shows(where)
+    for text, said in (
+        ('{"prompt": "a", }', "trailing comma"),
+        ('{"prompt": "a", "prompt": "b"}', "the same name twice"),
+        ("[1]", "not a JSON object"),
+        ('{"prompt": "a", "max_tokens": "x"}', "max_tokens"),
+    ):
+        tab.fill(where, text)
+        tab.click(RUN)
+        tab.until_text(said, "#problems")
+        assert tab.at(where, "inputValue") == text
+    tab.fill(where, '{"prompt": "The import statement"}')
+    tab.click(RUN)
+    badge(tab, "succeeded")
+    assert tab.count("#problems, form[data-play] .error, form[data-play] [aria-invalid]") == 0
+
+
 def test_home_after_a_restart(tab: Tab, halley: Halley) -> None:
     """Live regions: the page says that it is not live, and is live again by itself."""
     tab.goto("/ui")

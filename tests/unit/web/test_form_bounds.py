@@ -42,3 +42,10 @@ def test_all_texts_of_a_form_have_so_many_values_together() -> None:
     _, faults = input_from(form, state_of_post(form, [(f"input.{name}", text) for name in "abcdef"]))
     assert [fault.path for fault in faults] == [("d",), ("e",), ("f",)]
     assert read_json('"' + "[," * 60_000 + '"')  # in a string they are no values
+
+
+def test_a_name_that_comes_twice_is_refused() -> None:
+    for text in ('{"a": 1, "a": 2}', '{"a": {"b": 1, "\\u0062": 2}}', '[{"a": {}}, {"a": {}, "a": {}}]'):
+        with pytest.raises(ValueError, match="the same name twice"):
+            read_json(text)
+    assert read_json('{"a": "{\\"b\\": 1, \\"b\\": 2}", "c": {"a": 1}}')

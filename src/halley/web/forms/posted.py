@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from halley.strict_json import DEPTH, is_deeper, without_escapes, without_strings
+from halley.strict_json import DEPTH, is_deeper, repeats_a_name, without_escapes, without_strings
 from halley.web.forms import names
 from halley.web.forms.drafts import (
     BLANK,
@@ -78,6 +78,8 @@ class JsonReader:
             raise ValueError(f"{NOT_JSON}: {error}.") from error
         if is_deeper(data, DEPTH):
             raise ValueError(f"A form takes at most {DEPTH} levels of lists and objects.")
+        if repeats_a_name(data, value):
+            raise ValueError("An object in this JSON has the same name twice.")
         return value
 
     def _count(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ from halley.web.forms import names
 from halley.web.forms.controls import Builder, Control, where
 from halley.web.forms.drafts import BLANK, Draft, as_json, is_blank, members_of
 from halley.web.forms.fields import Form
-from halley.web.forms.posted import NOT_JSON, InputFault, draft_of_post, input_of, read_json
+from halley.web.forms.posted import InputFault, draft_of_post, input_of, read_json
 
 VIEW: Final = "view"  # "json": the input is written as JSON
 WHOLE: Final = "input"  # the input as JSON, in that view
@@ -144,7 +144,7 @@ def _object(text: str, path: tuple[str, ...]) -> tuple[dict[str, Any], tuple[Inp
         return {}, (InputFault(path=path, text=str(error)),)
     if isinstance(value, dict):
         return value, ()
-    return {}, (InputFault(path=path, text=f"{NOT_JSON} object: it must begin with {{ and end with }}."),)
+    return {}, (InputFault(path=path, text="This is not a JSON object: it must begin with { and end with }."),)
 
 
 def _spoken(fault: InputFault | tuple[str, str]) -> tuple[str, str]:

@@ -67,7 +67,11 @@ async function send(button, isAgain) {
     const note = fresh.querySelector("[data-notice]")?.textContent.trim() ?? "";
     if (answer.redirected) {
       history.pushState(null, "", answer.url);
-      if (isRun) show(fresh);
+      if (isRun) {
+        show(fresh);
+        for (const fault of form().querySelectorAll("#problems, .error")) fault.remove(); // of a run before
+        for (const control of form().querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+      }
       if (next) form().elements.once.value = next.elements.once.value; // another press is another run
       say(isRun ? "" : "The address of this page is the link to this input.");
     } else if (next) {
