@@ -150,6 +150,9 @@ def test_key_revoked_under_open_pages(chromium: Chromium, halley: Halley) -> Non
         sign_in(tab, key["token"])
         home = tab.beside()
         home.goto("/ui")
+        filtered = tab.beside()
+        filtered.goto("/ui/predictions")
+        filtered.fill("#q", TYPED)
         tab.goto("/ui/models/demo/text")
         tab.fill(PROMPT, TYPED)
         assert halley.call("DELETE", f"/v1/keys/{key['id']}")[0] == 204
@@ -158,6 +161,8 @@ def test_key_revoked_under_open_pages(chromium: Chromium, halley: Halley) -> Non
         assert tab.at(PROMPT, "inputValue") == TYPED
         # the other tab shows nothing of the account any more
         home.until("() => location.pathname.endsWith('/sign-in')")
+        filtered.until_text("You are signed out", "[data-live-words]")
+        assert (filtered.at("#q", "inputValue"), filtered.count("main tbody tr")) == (TYPED, 0)
 
 
 def test_two_tabs(tab: Tab) -> None:

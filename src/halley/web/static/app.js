@@ -40,12 +40,21 @@ document.addEventListener("click", async (event) => {
 });
 
 // live regions: a stream says that something has changed, then the page is fetched again and they are swapped
-const say = (text) => { if (WORDS && WORDS.textContent !== text) WORDS.textContent = text; };
+let isGone = false;
+const say = (text) => { if (!isGone && WORDS && WORDS.textContent !== text) WORDS.textContent = text; };
+// The page cannot be seen any more: loaded again it says why, but that would lose what is typed in it.
+function leave() {
+  const isTyped = [...document.querySelectorAll("main :is(input:not([type=hidden]), textarea)")].some((one) => one.value !== one.defaultValue);
+  if (!isTyped) { location.reload(); return; }
+  for (const region of document.querySelectorAll("[data-live][id]")) region.replaceChildren();
+  say("You are signed out, or this is gone. What you typed is still here: copy it, then load the page again.");
+  isGone = true;
+}
 // the element of the fresh region that is what the keyboard was at
 const same = (one, held) => held.id ? one.id === held.id : one.getAttribute("href") === held.getAttribute("href") && one.textContent === held.textContent;
 export async function refresh() {
   const answer = await fetch(location.href, { headers: { "x-fragment": "1" }, redirect: "error", cache: "no-store" });
-  if ([401, 403, 404, 410].includes(answer.status)) { location.reload(); return; } // signed out, or it is gone: the page says so
+  if ([401, 403, 404, 410].includes(answer.status)) { leave(); return; } // signed out, or it is gone
   if (!answer.ok) throw new Error(`${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const region of document.querySelectorAll("[data-live][id]")) {
@@ -61,11 +70,11 @@ export async function refresh() {
 class Live {
   constructor(topic) { this.topic = topic; this.failures = 0; this.due = 0; }
   start() {
-    if (this.source || document.hidden) return;
+    if (this.source || document.hidden || isGone) return;
     const source = this.source = new EventSource(`${root.dataset.base}/ui/live?topic=${encodeURIComponent(this.topic)}`);
     source.addEventListener("open", () => { this.failures = 0; say(""); clearInterval(this.poll); this.poll = 0; });
     source.addEventListener("changed", () => this.changed());
-    source.addEventListener("end", () => { this.stop(); location.reload(); });
+    source.addEventListener("end", () => { this.stop(); leave(); });
     source.addEventListener("error", () => this.lost());
   }
   stop() { this.source?.close(); this.source = null; clearTimeout(this.again); clearInterval(this.poll); this.poll = 0; }
@@ -83,6 +92,7 @@ class Live {
       this.last = Date.now();
       try { await refresh(); if (this.source) say(""); } catch { say("Not live: reconnecting"); }
       this.due = 0;
+      if (isGone) this.stop();
     }, wait);
   }
 }
