@@ -172,6 +172,8 @@ async def test_a_file_is_uploaded_and_its_link_is_sent(rich: World, browser: Bro
     headers = {"origin": browser.origin, "content_type": "multipart/form-data; boundary=bb"}
     sent = await browser._ask("POST", PAGE, headers=headers, body=f"{body}--bb--\r\n".encode())
     assert sent.status == 303, sent.body.decode()
+    again = await browser._ask("POST", PAGE, headers=headers, body=f"{body}--bb--\r\n".encode())
+    assert again.headers["location"] == sent.headers["location"]  # its answer was lost: it is the same run
     files = (await rich.get("/v1/files")).json()["results"]
     assert [one["name"] for one in files] == ["été.png"]
     assert files[0]["content_type"] == "image/png"

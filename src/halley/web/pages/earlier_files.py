@@ -5,6 +5,8 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from halley.web.forms.fields import Field, Form
+from halley.web.views.run import read_run_page
+from halley.web.views.texts import light
 from halley.web.visit import Visit
 
 _LISTED: Final = 30
@@ -16,9 +18,9 @@ async def earlier_files(visit: Visit, form: Form) -> list[tuple[str, str]]:
         return []
     found: dict[str, str] = {}
     predictions = await visit.ask("GET", "/v1/predictions", query={"limit": "20"})
-    for one in predictions.json()["results"] if predictions.is_ok else ():
-        for link in _links(one.get("output")):
-            found.setdefault(link, f"{_name(link)} of {one['model']}")
+    for run in read_run_page(predictions.body).results if predictions.is_ok else ():
+        for link in _links(light(run.output)):
+            found.setdefault(link, f"{_name(link)} of {run.model}")
     files = await visit.ask("GET", "/v1/files", query={"limit": "20"})
     for one in files.json()["results"] if files.is_ok else ():
         found.setdefault(one["urls"]["get"], one["name"])

@@ -1,31 +1,60 @@
 """Uploads the files of a posted form through the API, and puts their links where the form names them."""
 
+import hashlib
 import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
+from halley.strict_json import HEAVY_BYTES
+from halley.web.apart import apart
 from halley.web.forms import names
 from halley.web.forms_posted import PostedFile, PostedForm
 from halley.web.visit import Visit
 
 Pairs = list[tuple[str, str]]
 FILES: Final = 50  # of one form
+_LOOKED_AT: Final = 50  # of the newest uploads
+_SAME: Final = timedelta(minutes=10)  # so long an upload is taken again; a prediction that waits needs most of its life
+Uploads = Mapping[tuple[str, str], str]  # links by name and SHA-256
 
 
 async def with_uploads(visit: Visit, form: PostedForm) -> tuple[Pairs, list[tuple[str, str]]]:
-    """The names and texts of the form, with links in place of its files; and what the API refused, by place."""
+    """The names and texts of the form, with links in place of its files; and what the API refused, by place.
+
+    A file that was uploaded a short time ago is not uploaded again: so a form that is sent again, because its answer
+    was lost, is the same input, and makes no second prediction.
+    """
     pairs: Pairs = [(name, text) for name, texts in form.fields.items() for text in texts]
     faults = []
     chosen = [(name, one) for name, listed in form.files.items() for one in listed if one.name or one.data]
+    uploads = await _newest_uploads(visit) if chosen else {}
     for name, one in chosen[:FILES]:
         prefix, path = names.split_name(name)
         if prefix != names.FILE:
             continue
-        link, fault = await _upload(visit, one)
+        known = uploads.get((one.name, await apart(len(one.data) > HEAVY_BYTES, _digest, one.data)))
+        link, fault = (known, "") if known else await _upload(visit, one)
         if fault:
             faults.append((".".join([names.VALUE, *path]), fault))
         else:
             pairs.append((names.name_of(names.VALUE, path), link))
     return pairs, faults
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def _newest_uploads(visit: Visit) -> Uploads:
+    answer = await visit.ask("GET", "/v1/files", query={"limit": str(_LOOKED_AT)})
+    listed = answer.json()["results"] if answer.is_ok else ()
+    since = visit.now - _SAME
+    return {
+        (one["name"], one["checksums"]["sha256"]): one["urls"]["get"]
+        for one in listed
+        if datetime.fromisoformat(one["created_at"]) >= since
+    }
 
 
 async def _upload(visit: Visit, file: PostedFile) -> tuple[str, str]:
