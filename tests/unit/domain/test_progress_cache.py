@@ -8,6 +8,7 @@ import pytest
 
 from halley.predictions.progress import fold
 from halley.predictions.progress_cache import KEPT_SECONDS, CachedProgress, ProgressCache
+from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Event, MetricItem, OutputItem, Prediction
 from halley.predictions.status import EventKind, Source, Status
 from halley.testing.clock import T0, FakeClock
@@ -116,3 +117,31 @@ async def test_progress_without_readers_is_dropped() -> None:
         running.keep("a", running.of("a"))
     assert [running.of(name).after for name in "ab"] == [1, 0]
     housekeeping.cancel()
+
+
+async def test_a_long_output_is_read_in_steps_between_which_other_work_continues() -> None:
+    pieces = msgspec.json.encode(OutputItem(value=msgspec.Raw(b"1")))
+    log = [
+        Event(prediction_id="p", seq=seq, attempt=1, kind=EventKind.OUTPUT_ADDED, at=T0, data=pieces)
+        for seq in range(1, 10_001)
+    ]
+    turns = 0
+
+    class Store:
+        async def read_events(self, prediction_id: str, after: int, limit: int) -> list[Event]:
+            del prediction_id
+            return log[after : after + limit]
+
+    async def other_work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    cache = ProgressCache(FakeClock())
+    reader = PredictionReader(store=Store(), data_ends=None, clock=FakeClock(), running=cache)  # type: ignore[arg-type]
+    task = asyncio.ensure_future(other_work())
+    row, last = await reader.filled_to(ROW)
+    task.cancel()
+    assert (last, msgspec.json.decode(row.output or b"")) == (10_000, [1] * 10_000)
+    assert turns >= 4

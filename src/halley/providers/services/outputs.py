@@ -1,6 +1,5 @@
 """Turns an output, as it grows at a service, into parts whose links are fetched and stored here."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,7 +12,8 @@ from halley.dispatch.ports import OutputPart, Pointer
 from halley.providers.services.texts import texts_in
 
 _DATA: Final = b"data:"
-_URL: Final = re.compile(rb"https?://", re.IGNORECASE)
+_SEPARATOR: Final = b"://"
+_SCHEMES: Final = (b"http://", b"https://")
 
 
 class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class OutputReader:
     def _part(self, value: Any, where: FilePosition | None, *, guesses: bool, more: bool) -> OutputPart:
         encoded = msgspec.json.encode(value)
         has_data_urls = self._rules.has_data_urls and _DATA in encoded
-        if not has_data_urls and not _URL.search(encoded):  # found fast, also in a large value
+        if not has_data_urls and not _may_have_url(encoded):
             return OutputPart(value=msgspec.Raw(encoded), more=more)
         files = {at for at, _ in places(where, value)} if where is not None else set()
         if guesses:
@@ -96,6 +96,14 @@ class OutputReader:
         return OutputPart(
             value=msgspec.Raw(encoded), links=tuple(links), origin=self._rules.origin, more=more, passed=passed
         )
+
+
+def _may_have_url(encoded: bytes) -> bool:
+    """Whether a URL may be in the JSON. A pattern that ignores case would take 2 s for 60 MB, without interruption."""
+    if _SEPARATOR not in encoded:
+        return False
+    lower = encoded.lower()
+    return any(scheme in lower for scheme in _SCHEMES)
 
 
 def _guessed(value: Any) -> frozenset[Pointer]:
