@@ -310,6 +310,11 @@ async def test_more_than_one_action_takes_is_refused_or_limited() -> None:
     await finished(world, action)
     assert await statuses(world, ids) == ["starting", "starting", "canceled", "canceled", "canceled"]
     assert (await act(world, "cancel", filter={}, limit=1))["total"] == 1
+    action = await act(world, "cancel", filter={}, limit=2**64 - 1)
+    kept = await world.store.bulk_action(action["id"])
+    assert kept is not None
+    assert kept.most is not None
+    assert kept.most < 2**63  # what a database can keep
 
 
 async def test_nothing_that_fits_is_finished_at_once(world: World) -> None:

@@ -277,6 +277,12 @@ async def test_errors_come_in_groups(world: World) -> None:
     assert (await world.get("/v1/errors?since=1h")).json()["results"] == []
 
 
+@pytest.mark.parametrize("since", ["0001-01-01", "738000d", "1969-12-31T23:59:59Z"])
+async def test_errors_are_asked_for_since_any_time(world: World, since: str) -> None:
+    report = (await world.get(f"/v1/errors?since={since}")).json()
+    assert report["since"] == "1970-01-01T00:00:00.000000Z"
+
+
 @pytest.mark.parametrize("since", ["soon", "2999-01-01", "-1h"])
 async def test_errors_are_of_the_past(world: World, since: str) -> None:
     reply = await world.get(f"/v1/errors?since={since}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from halley.keys.records import Account, Key, Scope, SignIn
 
@@ -58,11 +58,15 @@ class KeyStore(Protocol):
         ...
 
 
+MOST_SIGN_INS: Final = 100
+"""Of one key at the same time."""
+
+
 class SignInStore(Protocol):
     """Browsers that have signed in. Writing methods are durable when their awaitable is done."""
 
     def put_sign_in(self, sign_in: SignIn) -> Awaitable[None]:
-        """Insert; those that ended before it began are deleted."""
+        """Insert; those that ended before it began are deleted, and the oldest of the key above MOST_SIGN_INS."""
         ...
 
     async def find_sign_in(self, digest: bytes) -> SignIn | None:

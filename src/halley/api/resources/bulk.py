@@ -34,6 +34,7 @@ _PAGE: Final = 20
 _ITEMS: Final = 100
 _WHAT: Final = "bulk action"
 _MEMBERS: Final = frozenset({"action", "filter", "predictions", "limit"})
+_MOST_LIMIT: Final = 10**9  # a larger one means the same, and no database could keep it
 _MOST_ONCE: Final = 255
 _NEXT: Final = timedelta(microseconds=1)  # the end of a filter is exclusive
 
@@ -164,7 +165,7 @@ def _request(call: Call, members: dict[str, Any]) -> BulkRequest:
     all_invalid(faults)
     if wanted is not None:
         wanted = meant_by(wanted, expose_aborted=call.variant.expose_aborted)
-    return BulkRequest(kind=kind, filter=wanted, named=named, limit=limit)
+    return BulkRequest(kind=kind, filter=wanted, named=named, limit=None if limit is None else min(limit, _MOST_LIMIT))
 
 
 def _kind(given: object, faults: list[InvalidField]) -> BulkKind:

@@ -1,7 +1,7 @@
 """What is said of many predictions: their summary, the groups of their errors, their tags. All are extensions."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from halley.api.context import ApiContext
@@ -19,6 +19,7 @@ from halley.predictions.overview import TimeSpread
 from halley.settings import parse_seconds
 
 _SINCE: Final = timedelta(days=1)
+_OLDEST: Final = datetime(1970, 1, 1, tzinfo=UTC)  # no prediction is older
 
 
 async def summary(call: Call, parts: ApiContext) -> Response:
@@ -78,7 +79,7 @@ def _since(query: Mapping[str, str], now: datetime) -> datetime:
     if not text:
         return now - _SINCE
     try:
-        return now - timedelta(seconds=parse_seconds(text))
+        return max(now - timedelta(seconds=parse_seconds(text)), _OLDEST)
     except (ValueError, OverflowError):
         pass
     try:
@@ -87,7 +88,7 @@ def _since(query: Mapping[str, str], now: datetime) -> datetime:
         since = None
     if since is None or since > now:
         raise invalid("format", "since", "must be in the past: a time such as 2026-01-31T12:00:00Z, or 24h")
-    return since
+    return max(since, _OLDEST)
 
 
 def _times(times: TimeSpread | None) -> TimesBody | None:

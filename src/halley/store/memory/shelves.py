@@ -7,6 +7,7 @@ import msgspec
 
 from halley.assets.ports import Owner, Reference
 from halley.errors import Conflict, NotFound
+from halley.keys.ports import MOST_SIGN_INS
 from halley.keys.records import Account, Key, Scope, SignIn
 from halley.models.ports import ModelAge, age_of
 from halley.models.records import Model, Version
@@ -160,6 +161,10 @@ class MemorySignIns(MemoryPart):
         kept = self.tables.sign_ins
         for digest in [known.digest for known in kept.values() if known.ends_at <= sign_in.created_at]:
             del kept[digest]
+        of_key = [known for known in kept.values() if known.key_id == sign_in.key_id]
+        of_key.sort(key=lambda known: (known.created_at, known.digest), reverse=True)
+        for known in of_key[MOST_SIGN_INS - 1 :]:
+            del kept[known.digest]
         kept[sign_in.digest] = sign_in
 
     async def find_sign_in(self, digest: bytes) -> SignIn | None:

@@ -6,11 +6,16 @@ from datetime import datetime
 from typing import Final
 
 from halley.clock import from_micros, to_micros
+from halley.keys.ports import MOST_SIGN_INS
 from halley.keys.records import SignIn
 from halley.store.sqlite.parts import SqlitePart
 
 _DROP: Final = "DELETE FROM sign_ins WHERE ends_at <= ?"
 _PUT: Final = "INSERT INTO sign_ins (digest, key_id, created_at, ends_at) VALUES (?, ?, ?, ?)"
+_DROP_OF_KEY: Final = (
+    "DELETE FROM sign_ins WHERE digest IN (SELECT digest FROM sign_ins WHERE key_id = ?"
+    " ORDER BY created_at DESC, digest DESC LIMIT -1 OFFSET ?)"
+)
 _FIND: Final = "SELECT digest, key_id, created_at, ends_at FROM sign_ins WHERE digest = ?"
 _EXTEND: Final = "UPDATE sign_ins SET ends_at = ? WHERE digest = ?"
 _END: Final = "DELETE FROM sign_ins WHERE digest = ?"
@@ -42,6 +47,7 @@ class SignInRows(SqlitePart):
 def _put(connection: sqlite3.Connection, sign_in: SignIn) -> None:
     created_at = to_micros(sign_in.created_at)
     connection.execute(_DROP, (created_at,))
+    connection.execute(_DROP_OF_KEY, (sign_in.key_id, MOST_SIGN_INS - 1))
     connection.execute(_PUT, (sign_in.digest, sign_in.key_id, created_at, to_micros(sign_in.ends_at)))
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from halley.keys.ports import MOST_SIGN_INS
 from halley.keys.records import SignIn
 from halley.store.ports import Store
 from halley.testing.stores.maker import Maker, StoreSuite
@@ -56,3 +57,12 @@ class SignInStoreContract(StoreSuite):
         await store.put_sign_in(self.sign_in(maker, b"new"))
         assert await store.find_sign_in(b"short") is None
         assert await store.find_sign_in(b"long") is not None
+
+    async def test_of_a_key_the_newest_are_kept(self, store: Store, maker: Maker) -> None:
+        await store.put_sign_in(self.sign_in(maker, b"other", "k2"))
+        for number in range(MOST_SIGN_INS + 3):
+            maker.clock.advance(0.001)
+            await store.put_sign_in(self.sign_in(maker, b"%d" % number))
+        found = [await store.find_sign_in(b"%d" % number) is not None for number in range(MOST_SIGN_INS + 3)]
+        assert found == [False] * 3 + [True] * MOST_SIGN_INS
+        assert await store.find_sign_in(b"other") is not None
