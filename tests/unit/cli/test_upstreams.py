@@ -57,4 +57,4 @@ def test_a_service_is_shown_in_words_of_the_field(
     assert "1 time\n" in printed
     upstreams.list_upstreams()
     row = capsys.readouterr().out.splitlines()
-    assert row[1].split() == ["comet", "ok", "0/20", "3", "0", "replicate", "http://h"]
+    assert row[1].split() == ["comet", "works", "0/20", "3", "0", "replicate", "http://h"]

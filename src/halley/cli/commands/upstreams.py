@@ -227,7 +227,7 @@ def _address(one: dict[str, Any]) -> str:
 
 
 def _state(one: dict[str, Any]) -> str:
-    return {"closed": "ok", "open": "not answering", "half_open": "being tried"}.get(str(one.get("state")), "-")
+    return {"closed": "works", "open": "not answering", "half_open": "being tried"}.get(str(one.get("state")), "-")
 
 
 def _row(one: dict[str, Any]) -> list[str]:

@@ -7,7 +7,11 @@ from halley.web.pages.confirm import confirmation
 from halley.web.pages.refusals import refusal_words
 from halley.web.visit import Redirect, View, Visit
 
-_BREAKER: Final = {"closed": ("works", "succeeded"), "open": ("paused", "failed"), "half_open": ("trying", "starting")}
+_BREAKER: Final = {
+    "closed": ("works", "succeeded"),
+    "open": ("not answering", "failed"),
+    "half_open": ("being tried", "starting"),
+}
 
 
 async def show(visit: Visit, problem: str = "", refused: str = "", typed: str = "") -> View:
