@@ -1,8 +1,7 @@
 """Finds out what became of a create whose answer was lost, in the list of the service, if the job file names one."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, Final
@@ -24,6 +23,7 @@ from halley.providers.http_job.requests import JobRequest, RequestForm
 from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
 from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
+from halley.providers.services.on_their_way import OnTheirWay
 from halley.providers.services.runs import Run
 from halley.providers.services.steps import with_turns
 
@@ -57,18 +57,11 @@ class LostJobs:
         self._taken = taken
         self._followed = followed
         self._look_seconds = look_seconds
-        self._sending: Counter[bytes] = Counter()  # creates on their way, by what is compared
+        self._on_their_way = OnTheirWay()
 
-    @contextmanager
-    def sending(self, create: JobCreate) -> Iterator[None]:
-        """While a create is sent, no other one that looks the same looks for its own: it could find this one's run."""
-        same = self._same(create)
-        self._sending[same] += 1
-        try:
-            yield
-        finally:
-            self._sending[same] -= 1
-            self._sending += Counter()  # removes zeros
+    def sending(self, create: JobCreate) -> AbstractContextManager[None]:
+        """A block that sends the create."""
+        return self._on_their_way.sending(self._same(create))
 
     async def find_begun(self, create: JobCreate, within_seconds: float) -> str | None:
         """The run that the create began, at one look; None if it cannot be determined now.
@@ -79,7 +72,7 @@ class LostJobs:
             ProviderBusy: the service cannot be asked now.
         """
         try:
-            if self._form is None or self._sending[self._same(create)]:
+            if self._form is None or self._on_their_way.has(self._same(create)):
                 return None
             return await self._scan(self._form, create, within_seconds)
         except OutcomeUnknown:
@@ -98,7 +91,7 @@ class LostJobs:
         end = start + self._look_seconds
         while True:
             text = "Another prediction that looks the same is being submitted."
-            if not self._sending[self._same(create)]:
+            if not self._on_their_way.has(self._same(create)):
                 try:
                     found = await self._scan(self._form, create)
                 except ProviderBusy as error:

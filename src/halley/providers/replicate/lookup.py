@@ -1,8 +1,7 @@
 """Finds out what became of a create whose answer was lost, without creating anything twice."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from math import inf
@@ -22,6 +21,7 @@ from halley.providers.replicate.likeness import Likeness, has_our_webhook, liken
 from halley.providers.replicate.named_runs import NamedRuns
 from halley.providers.services.api import Answer
 from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
+from halley.providers.services.on_their_way import OnTheirWay
 from halley.providers.services.runs import Run
 from halley.providers.services.steps import with_turns
 from halley.providers.services.verdicts import SubmitVerdict, handle_of
@@ -69,19 +69,12 @@ class LostCreates:
         self._held = held
         self._taken = taken
         self._look_seconds = look_seconds
-        self._sending: Counter[bytes] = Counter()  # creates on their way, by model and input
+        self._on_their_way = OnTheirWay()
         self._followed = followed
 
-    @contextmanager
-    def sending(self, create: Create) -> Iterator[None]:
-        """While a create is sent, no other one with the same input looks for its own: it could find this one's run."""
-        same = _same(create)
-        self._sending[same] += 1
-        try:
-            yield
-        finally:
-            self._sending[same] -= 1
-            self._sending += Counter()  # removes zeros
+    def sending(self, create: Create) -> AbstractContextManager[None]:
+        """A block that sends the create."""
+        return self._on_their_way.sending(_same(create))
 
     async def settle(
         self, create: Create, hook: Hook | None = None, *, may_repeat: Callable[[], bool] = lambda: True
@@ -120,7 +113,7 @@ class LostCreates:
         Raises:
             ProviderBusy: the list cannot be read now.
         """
-        if self._api.profile.settle_seconds is None or self._sending[_same(create)]:
+        if self._api.profile.settle_seconds is None or self._on_their_way.has(_same(create)):
             return None
         found = await self._scan(create, within_seconds)
         is_it = len(found.sure) == 1 and not found.others and found.is_complete
@@ -157,7 +150,7 @@ class LostCreates:
         while True:
             kind: type[ProviderBusy | OutcomeUnknown] = ProviderBusy
             text = "Another prediction with the same input is being submitted."
-            if not self._sending[_same(create)]:
+            if not self._on_their_way.has(_same(create)):
                 try:
                     found = await self._scan(create)
                     if (handle := _only(found)) is not None:

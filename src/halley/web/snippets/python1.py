@@ -22,7 +22,7 @@ def code(way: Way, asked: SnippetRequest) -> str:
 def _body(way: Way, asked: SnippetRequest) -> list[str]:
     match way:
         case "wait":
-            return [f"output = replicate.run({text(asked.ref)}, input={given(asked)})", *use_output(asked, "output")]
+            return run(asked)
         case "poll":
             return [
                 *_create(asked),
@@ -33,12 +33,22 @@ def _body(way: Way, asked: SnippetRequest) -> list[str]:
                 *_guarded(use_output(asked, "prediction.output")),
             ]
         case "stream":
-            return [
-                f"for event in replicate.stream({text(asked.ref)}, input={given(asked)}):",
-                '    print(str(event), end="", flush=True)',
-            ]
+            return stream(asked)
         case "webhook":
             return [*_create(asked, with_webhook=True), "print(prediction.id)"]
+
+
+def run(asked: SnippetRequest) -> list[str]:
+    """Lines that run it and use its output."""
+    return [f"output = replicate.run({text(asked.ref)}, input={given(asked)})", *use_output(asked, "output")]
+
+
+def stream(asked: SnippetRequest) -> list[str]:
+    """Lines that print its output as it comes."""
+    return [
+        f"for event in replicate.stream({text(asked.ref)}, input={given(asked)}):",
+        '    print(str(event), end="", flush=True)',
+    ]
 
 
 def text(value: str) -> str:

@@ -4,7 +4,16 @@ They use the module's functions and the environment: `stream` of a client object
 its key.
 """
 
-from halley.web.snippets.python1 import NEEDS_URLOPEN, given, saves_files, text, use_output, webhook_arguments
+from halley.web.snippets.python1 import (
+    NEEDS_URLOPEN,
+    given,
+    run,
+    saves_files,
+    stream,
+    text,
+    use_output,
+    webhook_arguments,
+)
 from halley.web.snippets.request import KEY_NAME, SnippetRequest, Way
 
 
@@ -16,7 +25,7 @@ def code(way: Way, asked: SnippetRequest) -> str:
 def _body(way: Way, asked: SnippetRequest) -> list[str]:
     match way:
         case "wait":
-            return [f"output = replicate.run({text(asked.ref)}, input={given(asked)})", *use_output(asked, "output")]
+            return run(asked)
         case "poll":
             return [
                 *_create(asked),
@@ -28,10 +37,7 @@ def _body(way: Way, asked: SnippetRequest) -> list[str]:
                 *(f"    {line}" for line in use_output(asked, "prediction.output")),
             ]
         case "stream":
-            return [
-                f"for event in replicate.stream({text(asked.ref)}, input={given(asked)}):",
-                '    print(str(event), end="", flush=True)',
-            ]
+            return stream(asked)
         case "webhook":
             return [*_create(asked, with_webhook=True), "print(prediction.id)"]
 
