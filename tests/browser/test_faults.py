@@ -130,6 +130,7 @@ def test_mistakes_are_said_and_forgotten_when_it_runs(tab: Tab) -> None:
     tab.click(RUN)
     badge(tab, "succeeded")
     assert tab.count("#problems, form[data-play] .error, form[data-play] [aria-invalid]") == 0
+    assert tab.count("[data-typical]") <= 1  # each answer brought its own
 
 
 def test_home_after_a_restart(tab: Tab, halley: Halley) -> None:

@@ -181,7 +181,7 @@ async def test_each_page_is_shown_and_has_its_data(world: World, pattern: str) -
 async def test_a_plain_key_is_refused_in_the_words_of_the_api(world: World, browser: Browser, pattern: str) -> None:
     page = await browser.get(await address(world, pattern))
     assert page.status == 403
-    assert b"This key lacks the scope `admin`" in page.body
+    assert b"This key lacks the scope <code>admin</code>" in page.body
     assert b'aria-label="Main"' in page.body
     assert (await browser.get(f"{await address(world, pattern)}.json")).status == 403
 

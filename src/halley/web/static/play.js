@@ -12,8 +12,6 @@ function swap(next, sent, button) {
   const [old, said] = [form(), document.querySelector("[data-play-said]")];
   const { id, selectionStart } = document.activeElement;
   next.querySelector("[data-play-said]").replaceWith(said);
-  const typical = old.querySelector("[data-typical]");
-  if (typical) said.before(typical);
   for (const [control, value] of entries(old)) {
     const now = control.name && sent.has(control) && sent.get(control) !== value && next.elements.namedItem(control.name);
     if (now && "value" in now) { if (control.type === "checkbox") now.checked = value; else now.value = value; }
