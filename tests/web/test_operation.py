@@ -245,7 +245,7 @@ async def test_upstreams_show_their_state_and_unknown_outcomes_are_settled(world
         "opened 3 times",
         "7 of 100",
         "3 of 10 left",
-        "p50 0.10 s, p95 0.20 s",
+        "median 0.10 s, 95th percentile 0.20 s",
         "12.5 USD",
     ):
         assert text in page, text
