@@ -315,7 +315,7 @@ async def test_the_secret_is_shown_by_a_form_only(world: World, browser: Browser
     weak = await Browser(world).signed_in(reader)
     assert b"/ui/webhooks/secret" not in (await weak.get("/ui/webhooks")).body
     for answer in (await weak.post("/ui/webhooks/secret"), await weak.get("/ui/webhooks/secret/rotate")):
-        assert (answer.status, b"lacks the scope `write`" in answer.body) == (403, True)
+        assert (answer.status, b"lacks the scope <code>write</code>" in answer.body) == (403, True)
 
 
 async def test_a_file_is_uploaded_downloaded_and_deleted(world: World, browser: Browser) -> None:
