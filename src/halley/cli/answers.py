@@ -64,6 +64,7 @@ def refusal(response: httpx2.Response, body: Any) -> CommandError:
 _MISSING: Final = {
     "/predictions/": "Check the id and the server; a key cannot see the predictions of another account.",
     "/upstreams/unknown/": "`halley upstreams unknown` lists the predictions that can be settled.",
+    "/webhooks/deliveries/": "`halley webhooks deliveries` shows the ids.",
     "/bulk-actions/": "`halley predictions bulk` shows the ids.",
     "/files/": "`halley files list` shows the ids.",
     "/keys/": "`halley keys list` shows the ids.",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
 from halley.cli.failures import CommandError, exit_code_of
 from halley.cli.screen import Screen
 from halley.errors import HalleyError
 from halley.settings import SettingsError
+
+_FULL: Final = (
+    "Free some space on the disk that is written to (a server's data folder: `--data`), or choose another place."
+)
 
 
 def explain(error: Exception, screen: Screen) -> int:
@@ -13,7 +20,8 @@ def explain(error: Exception, screen: Screen) -> int:
     if isinstance(error, HalleyError | SettingsError):
         screen.error(str(error), error.hint if isinstance(error, CommandError) else "")
     elif isinstance(error, OSError):
-        screen.error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+        hint = _FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        screen.error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", hint)
     else:
         import traceback
 

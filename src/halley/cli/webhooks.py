@@ -66,11 +66,24 @@ class ReadsMessages(Protocol):
         ...
 
 
+def _receiver_url(text: str) -> str:
+    """Raises:
+    UsageProblem: it is no URL of a receiver: every message would be lost.
+    """
+    try:
+        url = httpx2.URL(text)
+        if url.scheme in ("http", "https") and url.host:
+            return text
+    except httpx2.InvalidURL:
+        pass
+    raise UsageProblem(f"--forward {text!r} is not a URL.", hint="Write it as in http://localhost:3000/hook.")
+
+
 class Forwarder:
     """Posts messages to one URL, in order, and prints the result of each."""
 
     def __init__(self, url: str, screen: Screen) -> None:
-        self._url = url
+        self._url = _receiver_url(url)
         self._screen = screen
         # no proxy and no redirect: the receiver is on this machine
         self._http = httpx2.Client(trust_env=False, follow_redirects=False, timeout=FORWARD_SECONDS)

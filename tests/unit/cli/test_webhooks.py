@@ -112,3 +112,9 @@ def test_a_missing_program_is_reported(capsys: pytest.CaptureFixture) -> None:
 def test_times_are_written_as_the_server_reads_them() -> None:
     at = datetime.fromisoformat(since_text(600))
     assert abs((datetime.now(UTC) - at).total_seconds() - 600) < 5
+
+
+@pytest.mark.parametrize("url", ["localhost:3000", "/hook", "ftp://localhost/hook", "http://", "http://[::1"])
+def test_what_is_no_url_of_a_receiver_is_refused_before_messages_are_lost(url: str) -> None:
+    with pytest.raises(UsageProblem, match="is not a URL"):
+        Forwarder(url, Screen())

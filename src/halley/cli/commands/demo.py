@@ -55,6 +55,8 @@ def demo(
     if running is not None:
         screen.note(f"Halley is already using {settings.data}:")
         screen.out(running)
+        if running.startswith("http"):
+            screen.note(f"  Dashboard   {running}/ui  (sign in with the token that `halley env` prints)")
         return 0
     if port is None:
         free = free_port(settings.server.host, settings.server.port)
