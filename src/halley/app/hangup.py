@@ -47,7 +47,9 @@ async def _read_again(reread: Callable[[], Settings]) -> Settings | None:
         return await asyncio.to_thread(reread)
     except SettingsError as error:
         _log.error("SIGHUP: the settings are not valid, and nothing of them is changed: %s", error)
-        return None
+    except Exception:  # noqa: BLE001 - a wrong file must not end the server
+        _log.exception("SIGHUP: the settings cannot be read, and nothing of them is changed")
+    return None
 
 
 async def _change_admin_key(parts: Services, known: str | None, key: str | None) -> str | None:
@@ -68,6 +70,9 @@ def _change_upstreams(parts: Services, settings: Settings) -> None:
         parts.upstreams.apply(settings)
     except HalleyError as error:
         _log.error("SIGHUP: providers and routes are unchanged: %s", error)
+        return
+    except Exception:  # noqa: BLE001 - what was served before is served still
+        _log.exception("SIGHUP: providers and routes could not be replaced")
         return
     if parts.answering is not None:
         shown = parts.api.parts

@@ -257,7 +257,7 @@ def read_token(name: str, settings: ProviderSettings, environ: Mapping[str, str]
 def _read_text(path: Path, place: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # also a NUL in the path
         raise Unusable(f"{place}: {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
