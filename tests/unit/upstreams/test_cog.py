@@ -278,6 +278,16 @@ async def test_output_after_a_cancel_is_not_kept():
         assert len([part for part in said if isinstance(part, OutputPart)]) < 1000
 
 
+@pytest.mark.parametrize("line", ["stream", "coglet", "old"])
+async def test_an_error_without_end_is_cut(line: Line):
+    async def never_stops(run: Running) -> None:
+        raise ValueError(run.input["text"] * 100_000)
+
+    async with one(cog(never_stops, line)) as provider:
+        _, outcome = await followed(provider, await begun(provider))
+        assert (outcome.status, len(outcome.error or "")) == ("failed", 10_009)
+
+
 # cut connections
 
 

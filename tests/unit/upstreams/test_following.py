@@ -308,6 +308,12 @@ async def test_the_token_is_in_no_log_or_error_of_a_run() -> None:
     assert outcome.error == "cannot send [token]"
 
 
+async def test_an_error_without_end_is_cut() -> None:
+    for error in ("e" * 300_000, {"message": "e" * 300_000}):
+        _, outcome, _ = await followed(Stage(status="processing"), Stage(status="failed", error=error))
+        assert outcome.error == f"{'e' * 10_000}... (cut)"
+
+
 async def test_the_address_of_the_service_is_in_no_error_of_a_run() -> None:
     service = FakeService({"test/echo": script(STARTS)})
     async with serve(service) as server, open_provider(server.url, "replicate") as provider:

@@ -9,7 +9,7 @@ import msgspec
 
 from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Progress
 from halley.providers.cog.sse import StreamEvent
-from halley.providers.services.answers import Body, error_text
+from halley.providers.services.answers import Body, error_of_run, error_text
 from halley.providers.services.outputs import OutputReader
 from halley.providers.services.seen import SeenRun, read_run
 
@@ -74,7 +74,7 @@ class RunReport:
             return Outcome(status="canceled", error=_CANCELED, predict_time=seen.predict_time)
         if seen.state == "succeeded":
             return Outcome(status="succeeded", predict_time=seen.predict_time)
-        error = self._clean(_PREFIX.sub("", seen.error or "")) or _NO_REASON
+        error = error_of_run(_PREFIX.sub("", seen.error or ""), self._clean) or _NO_REASON
         return Outcome(status="failed", error=error, predict_time=seen.predict_time)
 
 

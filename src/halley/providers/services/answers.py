@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ _MANY_COMMAS: Final = 4000  # as in `strict_json`: so many values are looked thr
 _MOST_VALUES: Final = 2_000_000
 _LONGEST_CHARS: Final = 100_000
 _SHOWN_CHARS: Final = 500
+_ERROR_CHARS: Final = 10_000  # of the error of a run; models on this machine have less
 _LONGEST_NUMBER: Final = 300  # digits
 _CHARSET: Final = re.compile(r"charset=\"?([\w.-]+)", re.IGNORECASE)
 _SLOW_CODECS: Final = frozenset({"idna", "punycode"})  # no charsets: Python reads them in quadratic time
@@ -83,6 +84,14 @@ def plain(text: str) -> str:
     """Foreign text for a message: one line, without control characters, not long."""
     text = _one_line(text)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+
+
+def error_of_run(text: str, clean: Callable[[str], str]) -> str:
+    """The error of a run as it is, but not long: it is part of every answer with the prediction. `clean` takes our
+    secrets out of a text.
+    """
+    text = clean(text[:_LONGEST_CHARS])
+    return text if len(text) <= _ERROR_CHARS else f"{text[:_ERROR_CHARS]}... (cut)"
 
 
 def _one_line(text: str) -> str:

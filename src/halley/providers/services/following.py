@@ -5,6 +5,7 @@ from typing import Final
 
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
 from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.services.answers import error_of_run
 from halley.providers.services.journal import Journal
 from halley.providers.services.outputs import OutputReader
 from halley.providers.services.poller import Look, Poller, Watch
@@ -109,7 +110,7 @@ class RunFollowing:
         for name, value in run.metrics.items():
             self._emit(MetricValue(name=name, value=value))
         if run.state == "failed":
-            error = self._journal.without_address(run.error or _NO_REASON)
+            error = error_of_run(run.error or _NO_REASON, self._journal.without_address)
             return Outcome(status="failed", error=error, predict_time=run.predict_time)
         return Outcome(status="succeeded", predict_time=run.predict_time)
 
