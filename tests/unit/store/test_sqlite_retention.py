@@ -68,7 +68,8 @@ async def test_what_was_removed_cannot_be_read_in_the_file(tmp_path: Path, size:
 
 async def test_what_is_due_is_found_by_an_index(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "halley.db") as store:
-        for statement, values in ((retention._NEXT_GROUP, 3), (retention._DUE, 5)):
+        statements = [*zip(retention._NEXT_GROUP, (3, 2, 1), strict=True), (retention._DUE, 5)]
+        for statement, values in statements:
             plan = store._reads.all(f"EXPLAIN QUERY PLAN {statement}", *[""] * values)
             steps = [row[3] for row in plan]
             assert "predictions_with_data" in steps[0], steps

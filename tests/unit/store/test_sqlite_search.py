@@ -14,7 +14,7 @@ from halley.models.catalog import Catalog
 from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.key_usage import KeyUsages
 from halley.predictions.search import FoundRuns, SearchPart
-from halley.store.sqlite import SqliteStore, open_sqlite, repeats, search
+from halley.store.sqlite import SqliteStore, files, open_sqlite, repeats, retention, search
 from halley.store.sqlite.walks import Walker
 from halley.testing.clock import T0
 from halley.testing.stores.maker import Maker
@@ -59,6 +59,7 @@ QUESTIONS: dict[str, Question] = {
     "a page": lambda store: store.page("anna", limit=20, older_than=CURSOR, created_before=T0),
     "a page back": lambda store: store.page("anna", limit=20, newer_than=CURSOR, created_after=EPOCH),
     "equals": lambda store: store.find_equal(Maker().prediction(), EPOCH, T0),
+    "groups of data": lambda store: store.data_groups(),
     "files": lambda store: store.files.list("anna", CURSOR, 20),
     "deliveries": lambda store: store.deliveries.page("anna", limit=20, before=CURSOR),
 }
@@ -254,3 +255,23 @@ async def test_a_list_of_models_takes_no_longer_in_the_loop_with_many(tmp_path: 
             steps.append(count)
         assert [one.full_name for one in ages[:2]] == ["demo/500", "demo/499"]
         assert steps[0] == steps[1]
+
+
+async def test_others_read_between_the_parts_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_REFERENCES_AT_ONCE", 3)
+    monkeypatch.setattr(files, "_BLOBS_AT_ONCE", 3)
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        owners = [f"{number:026d}" for number in range(10)]
+        for number, owner in enumerate(owners):
+            for name in ("a", "b"):
+                await store.add_reference(f"{number:064d}", 1, "file", owner, name)
+        turns = Turns(store, monkeypatch)
+        assert await store.stray_owners("file", T0, None) == owners
+        assert await store.stray_owners("file", T0, 4) == owners[:4]
+        assert len(turns.names) > 6
+        for owner in owners[2:]:
+            await store.drop_references("file", owner)
+        turns.names.clear()
+        assert await store.unreferenced(99) == [f"{number:064d}" for number in range(2, 10)]
+        assert len(turns.names) == 4
+        assert await store.unreferenced(2, f"{4:064d}") == [f"{5:064d}", f"{6:064d}"]

@@ -22,9 +22,12 @@ _DROP_REFERENCES: Final = "DELETE FROM blob_references WHERE owner_kind = ? AND 
 _IS_REFERENCED: Final = "SELECT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?)"
 _OWNERS: Final = "SELECT DISTINCT owner_kind, owner_id FROM blob_references WHERE sha256 = ?"
 _UNREFERENCED: Final = (
-    "SELECT sha256 FROM blobs WHERE sha256 > ? AND NOT EXISTS"
+    "SELECT sha256 FROM blobs WHERE sha256 > ? AND sha256 <= ? AND NOT EXISTS"
     " (SELECT 1 FROM blob_references WHERE blob_references.sha256 = blobs.sha256) ORDER BY sha256 LIMIT ?"
 )
+_END_OF_BLOBS: Final = "SELECT sha256 FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT 1 OFFSET ?"
+_BLOBS_AT_ONCE: Final = 2000
+_LAST_BLOB: Final = "~"  # after all
 _REFERENCES: Final = "SELECT sha256, name FROM blob_references WHERE owner_kind = ? AND owner_id = ?"
 _NEEDS: Final = "SELECT sha256, name FROM blob_references WHERE sha256 = ? AND owner_kind = ?"
 _KNOWN: Final = "SELECT sha256 FROM blobs WHERE sha256 IN (SELECT value FROM json_each(?))"
@@ -70,7 +73,14 @@ class LedgerRows(SqlitePart):
         return [_read_reference(row) for row in await self._reads.elsewhere(_rows, _NEEDS, sha256, owner_kind)]
 
     async def unreferenced(self, limit: int, after: str = "") -> list[str]:
-        return [sha256 for (sha256,) in await self._reads.elsewhere(_rows, _UNREFERENCED, after, limit)]
+        found: list[str] = []
+        while len(found) < limit:  # others read in between
+            some, end = await self._reads.elsewhere(_unreferenced, after, limit - len(found))
+            found += some
+            if end is None:
+                break
+            after = end
+        return found
 
     async def known(self, digests: Sequence[str]) -> set[str]:
         rows = await self._reads.elsewhere(_rows, _KNOWN, msgspec.json.encode(list(digests)).decode())
@@ -103,6 +113,14 @@ class FileRows(SqlitePart):
     async def expired(self, at: datetime, limit: int | None) -> Sequence[StoredFile]:
         rows = await self._reads.elsewhere(_rows, _EXPIRED_FILES, to_micros(at), -1 if limit is None else limit)
         return [_read_file(row) for row in rows]
+
+
+def _unreferenced(connection: sqlite3.Connection, after: str, most: int) -> tuple[list[str], str | None]:
+    """At most so many of them, and the last that was looked at; None if it was the last of all."""
+    ends = connection.execute(_END_OF_BLOBS, (after, _BLOBS_AT_ONCE - 1)).fetchone()
+    end = None if ends is None else str(ends[0])
+    rows = connection.execute(_UNREFERENCED, (after, end or _LAST_BLOB, most))
+    return [sha256 for (sha256,) in rows], end
 
 
 def _add_reference(

@@ -28,10 +28,12 @@ _UNTOLD: Final = (
     "(webhook IS NOT NULL AND EXISTS (SELECT 1 FROM events AS e WHERE e.prediction_id = predictions.id"
     f' AND e.for_webhook AND e."offset" > coalesce(({TOLD_UP_TO}), 0)))'
 )
-_NEXT_GROUP: Final = (
+# A comparison of all three at once would use the first two of the index only, and walk through all rows of a model.
+_NEXT_GROUP: Final = [
     f"SELECT source, model, {_KEY}, completed_at FROM predictions WHERE {_HAS_DATA}"
-    f" AND (source, model, {_KEY}) > (?, ?, ?) ORDER BY source, model, {_KEY}, completed_at LIMIT 1"
-)
+    f" AND {after} ORDER BY source, model, {_KEY}, completed_at LIMIT 1"
+    for after in (f"source = ? AND model = ? AND {_KEY} > ?", "source = ? AND model > ?", "source > ?")
+]
 _DUE: Final = (
     f"SELECT id FROM predictions WHERE {_HAS_DATA} AND source = ? AND model = ? AND {_KEY} = ? AND completed_at <= ?"
     f" AND NOT {_UNTOLD} ORDER BY completed_at LIMIT ?"
@@ -68,7 +70,13 @@ _TAKE_OUT_RETURNED: Final = (
 _HAS_NO_MORE: Final = "UPDATE predictions SET has_progress = 0 WHERE number = ?"
 _FEW_EVENTS: Final = 64  # so many are deleted in the transaction that removes the rest
 
-_OWNERS: Final = "SELECT DISTINCT owner_id FROM blob_references WHERE owner_kind = '{kind}' AND ({reason}) LIMIT ?2"
+_OWNERS: Final = (
+    "SELECT DISTINCT owner_id FROM blob_references"
+    " WHERE owner_kind = '{kind}' AND owner_id > ?2 AND owner_id <= ?3 AND ({reason}) LIMIT ?4"
+)
+_END_OF_OWNERS: Final = (
+    "SELECT owner_id FROM blob_references WHERE owner_kind = ? AND owner_id > ? ORDER BY owner_id LIMIT 1 OFFSET ?"
+)
 _PREDICTION: Final = "SELECT 1 FROM predictions WHERE id = owner_id"
 _STRAY: Final[dict[str, str]] = {
     kind: _OWNERS.format(kind=kind, reason=reason)
@@ -78,6 +86,8 @@ _STRAY: Final[dict[str, str]] = {
         "file": "owner_id < ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE id = owner_id)",
     }.items()
 }
+_REFERENCES_AT_ONCE: Final = 2000
+_LAST_OWNER: Final = "~"  # after all
 _LAST_RECORDED: Final = 'SELECT at FROM events WHERE "offset" = (SELECT max("offset") FROM events)'
 
 
@@ -100,8 +110,17 @@ class RetentionRows(SqlitePart):
         return self._writer.submit(_remove_events, limit)
 
     async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int | None) -> list[str]:
-        values = first_id_at(made_before), -1 if limit is None else limit
-        return await self._reads.elsewhere(_ids, _STRAY[owner_kind], *values)
+        found: list[str] = []
+        after = ""
+        while limit is None or len(found) < limit:  # others read in between
+            most = -1 if limit is None else limit - len(found)
+            values = owner_kind, first_id_at(made_before), after, most
+            some, end = await self._reads.elsewhere(_strays, *values)
+            found += some
+            if end is None:
+                break
+            after = end
+        return found
 
     async def last_recorded_at(self) -> datetime | None:
         row = self._reads.one(_LAST_RECORDED)
@@ -116,7 +135,7 @@ def _data_groups(connection: sqlite3.Connection) -> list[DataGroup]:
     # by index from group to group, not through all rows of a group
     groups: list[DataGroup] = []
     at = ("", "", "")
-    while (row := connection.execute(_NEXT_GROUP, at).fetchone()) is not None:
+    while (row := _next_group(connection, at)) is not None:
         source, model, key_id, oldest = row
         at = (source, model, key_id)
         groups.append(
@@ -125,6 +144,24 @@ def _data_groups(connection: sqlite3.Connection) -> list[DataGroup]:
             )
         )
     return groups
+
+
+def _next_group(connection: sqlite3.Connection, at: tuple[str, str, str]) -> Any:
+    for count, statement in zip((3, 2, 1), _NEXT_GROUP, strict=True):
+        row = connection.execute(statement, at[:count]).fetchone()
+        if row is not None:
+            return row
+    return None
+
+
+def _strays(
+    connection: sqlite3.Connection, owner_kind: OwnerKind, made_before: str, after: str, most: int
+) -> tuple[list[str], str | None]:
+    """At most so many of them, and the last owner that was looked at; None if it was the last of all."""
+    ends = connection.execute(_END_OF_OWNERS, (owner_kind, after, _REFERENCES_AT_ONCE - 1)).fetchone()
+    end = None if ends is None else str(ends[0])
+    found = _ids(connection, _STRAY[owner_kind], made_before, after, _LAST_OWNER if end is None else end, most)
+    return found, end
 
 
 def _values(group: DataGroup, completed_by: datetime) -> tuple[str, str, str, int]:
