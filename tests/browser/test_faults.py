@@ -23,6 +23,7 @@ RUN = "form[data-play] button.primary"
 PROMPT = '[name="input.prompt"]'
 OPEN = "() => document.querySelectorAll('form details').forEach((one) => { one.open = true; })"
 SAID = "[data-play-said]"
+REFRESH = """() => import(document.querySelector("script[src*='app.js']").src).then((app) => app.refresh())"""
 HELD = """(where) => {
   const button = document.querySelector(where);
   button.focus();
@@ -143,6 +144,26 @@ def test_home_after_a_restart(tab: Tab, halley: Halley) -> None:
     assert status == 201
     tab.until_text(made["id"][-6:], "#latest")
     tab.until("() => document.querySelector('[data-live-words]').innerText === ''")
+
+
+def test_what_is_opened_and_scrolled_stays_so_in_a_live_region(tab: Tab, halley: Halley) -> None:
+    def run(model: str) -> str:
+        made = halley.call("POST", f"/v1/models/{model}/predictions", {"input": {}}, headers={"Prefer": "wait"})
+        return str(made[2]["id"])[-6:]
+
+    run("demo/fail")
+    tab.goto("/ui/errors")
+    tab.click("#errors summary")
+    shown = tab.text("#chart-title")
+    run("demo/fail")
+    tab.evaluate(REFRESH)
+    assert tab.text("#chart-title") != shown
+    assert tab.evaluate("() => document.querySelector('#errors details').open")
+    tab.resize(360)
+    tab.goto("/ui/predictions")
+    tab.evaluate("() => { document.querySelector('main [data-live] .scroll').scrollLeft = 90; }")
+    tab.until_text(run("demo/noop"))
+    assert tab.evaluate("() => document.querySelector('main [data-live] .scroll').scrollLeft") == 90
 
 
 def test_key_revoked_under_open_pages(chromium: Chromium, halley: Halley) -> None:

@@ -52,19 +52,31 @@ function leave() {
 }
 // the element of the fresh region that is what the keyboard was at
 const same = (one, held) => held.id ? one.id === held.id : one.getAttribute("href") === held.getAttribute("href") && one.textContent === held.textContent;
+// What a reader has opened in a region and scrolled to is the same in the fresh one. Returns what scrolls it.
+function carry(region, next) {
+  const pairs = (where) => [...region.querySelectorAll(where)].map((one, at) => [one, next.querySelectorAll(where)[at]]).filter(([, other]) => other);
+  for (const [one, other] of pairs("details")) other.open = one.open;
+  const scrolled = pairs("pre, .scroll").map(([one, other]) => [other, one.scrollLeft,
+    one.scrollTop && one.scrollTop + one.clientHeight > one.scrollHeight - 4 ? 1e9 : one.scrollTop]); // at its end: it stays there
+  return () => { for (const [one, left, top] of scrolled) { one.scrollLeft = left; one.scrollTop = top; } };
+}
 export async function refresh() {
   const answer = await fetch(location.href, { headers: { "x-fragment": "1" }, redirect: "error", cache: "no-store" });
   if ([401, 403, 404, 410].includes(answer.status)) { leave(); return; } // signed out, or it is gone
   if (!answer.ok) throw new Error(`${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  tellTimes(); // so that a region in which only time has passed is the same
+  tellTimes(fresh);
   for (const region of document.querySelectorAll("[data-live][id]")) {
     const next = fresh.getElementById(region.id);
-    if (!next || next.isEqualNode(region) || region.querySelector("form:focus-within, :checked")) continue;
+    if (!next || region.querySelector("form:focus-within, :checked")) continue;
+    const scroll = carry(region, next);
+    if (next.isEqualNode(region)) continue;
     const held = region.contains(document.activeElement) && document.activeElement;
     region.replaceWith(document.adoptNode(next));
+    scroll();
     if (held) [...next.querySelectorAll(held.localName)].find((one) => same(one, held))?.focus({ preventScroll: true });
   }
-  tellTimes();
 }
 
 class Live {
