@@ -169,16 +169,16 @@ class Connection:
         return seconds < left
 
     def _unreachable(self, method: str, error: Exception) -> Unreachable:
+        from halley.egress.reasons import NO_TLS
         from halley.egress.reasons import reason as reason_of
 
         reason = reason_of(error)
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return Unreachable(f"{self.target.root} has a certificate that is not trusted: {reason}.", hint=_TRUST)
-        if "WRONG_VERSION_NUMBER" in reason:
-            return Unreachable(
-                f"{self.target.root} does not speak HTTPS.", hint=f"Try http{self.target.root.removeprefix('https')}."
-            )
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            if reason == NO_TLS:
+                hint = f"Try http{self.target.root.removeprefix('https')}."
+                return Unreachable(f"{self.target.root} cannot be used: {reason}.", hint=hint)
             hint = "Is it running? `halley serve` starts one." if is_loopback(self.target.root) else "Check the URL."
             return Unreachable(f"Cannot reach {self.target.root}: {reason}.", hint=hint)
         if isinstance(error, httpx2.TimeoutException):

@@ -22,6 +22,7 @@ _WORDS: Final = {  # by the name of the class: the client library and what is be
     "TooManyRedirects": "it redirects too often",
 }
 _NO_ANSWER: Final = "it closed the connection without a whole answer"
+NO_TLS: Final = "it does not speak HTTPS"
 _NO_HTTP: Final = "its answer is not valid HTTP"
 
 
@@ -29,13 +30,18 @@ def reason(error: Exception) -> str:
     """The words for an error of the HTTP client, without a full stop."""
     for kind in type(error).__mro__:
         if kind.__name__ == "ConnectError":  # the system's or our own words: refused, no such name, a certificate
-            return _ERRNO.sub("", str(error)).strip().rstrip(".") or "no connection could be made"
+            text = str(error)
+            return NO_TLS if "WRONG_VERSION_NUMBER" in text else _connect_words(text)
         if kind.__name__ == "RemoteProtocolError":
             closed = any(word in str(error).lower() for word in ("closed", "disconnected", "eof"))
             return _NO_ANSWER if closed else _NO_HTTP
         if kind.__name__ in _WORDS:
             return _WORDS[kind.__name__]
     return "the connection broke"
+
+
+def _connect_words(text: str) -> str:
+    return _ERRNO.sub("", text).strip().rstrip(".") or "no connection could be made"
 
 
 def broke_off(shown: str, size_bytes: int, total_bytes: int | None) -> str:

@@ -6,6 +6,7 @@ model runs here.
 Source: notes on Cog's `cog.yaml` (the keys that matter without Docker); `x-halley` is our own key.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -63,7 +64,7 @@ def load_source(path: Path, *, name: str | None = None, owner: str = "local") ->
     Raises:
         Unusable: there is no model at the path; the message names the file, and the line if it is in `cog.yaml`.
     """
-    path = path.expanduser().absolute()
+    path = _whole(path)
     try:
         return _from_path(path, fit_name(name or name_of(path, owner=owner)))
     except OSError as error:
@@ -72,8 +73,18 @@ def load_source(path: Path, *, name: str | None = None, owner: str = "local") ->
 
 def name_of(path: Path, *, owner: str = "local") -> str:
     """`owner/<folder or file>`; characters that a name cannot have are replaced by `-`."""
-    path = path.expanduser().absolute()
+    path = _whole(path)
     return f"{owner}/{_fit(path.stem if path.is_file() else path.name)}"
+
+
+def _whole(path: Path) -> Path:
+    """The absolute path, without `..`: a replica with a temporary folder of its own cannot go through `/tmp/x` to
+    `/tmp/x/../model`. A link at its end stays, because it names the model.
+    """
+    path = path.expanduser().absolute()
+    if ".." not in path.parts:
+        return path
+    return Path(os.path.realpath(path) if path.name == ".." else f"{os.path.realpath(path.parent)}/{path.name}")
 
 
 def fit_name(name: str) -> str:

@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -237,3 +239,22 @@ def test_the_place_of_the_first_picture_is_checked_before_the_demo_starts(tmp_pa
     assert run_command(["demo", "-o", "file/x.png", "--data", str(tmp_path / "data")]) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_a_server_that_does_not_speak_https_is_called_that(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"//127.0.0.1:{listening.getsockname()[1]}"
+        assert run_command(["predictions", "list", "--server", f"https:{url}", "--token", "x"]) == 3
+        thread.join(5)
+    said = capsys.readouterr().err
+    assert f"https:{url} cannot be used: it does not speak HTTPS." in said
+    assert f"Try http:{url}." in said

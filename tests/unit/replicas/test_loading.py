@@ -8,7 +8,7 @@ import pytest
 
 from halley.errors import Unusable
 from halley.replicas.digest import DigestCache, source_digest, version_id
-from halley.replicas.loading import demo_folders, load_source, with_settings
+from halley.replicas.loading import demo_folders, load_source, name_of, with_settings
 from halley.settings import ModelSettings
 
 CODE = "def run(text: str) -> str:\n    return text\n"
@@ -267,3 +267,16 @@ def test_a_version_is_its_source_schema_and_environment() -> None:
         version_id("d", None, "cpython-311"),
     ]
     assert len({known, *others}) == 5
+
+
+def test_a_path_with_two_dots_is_read_as_the_place_that_it_leads_to(tmp_path: Path) -> None:
+    """Models have temporary folders of their own: what is between the dots may not be there for them."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "model" / "run.py").write_text("")
+    source = load_source(tmp_path / "here" / ".." / "model")
+    assert (source.folder, source.name) == (tmp_path / "model", "local/model")
+    (tmp_path / "current").symlink_to("model")
+    assert load_source(tmp_path / "here" / ".." / "current").folder == tmp_path / "current"
+    (tmp_path / "model" / "inner").mkdir()
+    assert name_of(tmp_path / "model" / "inner" / "..") == "local/model"
