@@ -7,7 +7,7 @@ from chromium import Chromium, Tab
 from process import Halley
 from signed_in import sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 TEXT = "a text that must not be lost"
 MODEL = """
 from cog import BasePredictor

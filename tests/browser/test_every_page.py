@@ -14,7 +14,7 @@ from examine import WEIGHT_BYTES, by_keyboard, weight, with_scripts, without_scr
 from furnished import Furnished
 from signed_in import sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # read by scripts, or led to only when something is too long for its page
 WITHOUT_LINK = frozenset(

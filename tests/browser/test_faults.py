@@ -10,7 +10,7 @@ from cutting_proxy import CuttingProxy
 from process import Halley
 from signed_in import sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 WIDE = Path(__file__).parent / "models" / "wide"
 CONFIG = f"""

@@ -19,7 +19,7 @@ from signed_in import sign_in
 
 from halley.web.pages.prediction import TABS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PLACES: Final = {  # the mark of each place, and the attempts that are there
     **dict.fromkeys(

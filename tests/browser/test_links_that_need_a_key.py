@@ -7,7 +7,7 @@ from chromium import Chromium
 from process import Halley
 from signed_in import sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 LOADED = """(where) => {
   const all = [...document.querySelectorAll(where)];
   for (const one of all) one.scrollIntoView();

@@ -20,7 +20,7 @@ from signed_in import sign_in
 
 from needs import require
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".clients/py1/bin/python"

@@ -7,7 +7,7 @@ from chromium import Chromium, Tab
 from process import Halley
 from signed_in import sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 RUN = "form[data-play] button.primary"
 STATE = "() => document.querySelector('#result .badge')?.innerText.trim()"

@@ -18,7 +18,7 @@ from halley.store.folder import hold
 from halley.store.sqlite import open_sqlite
 from halley.testing.clock import FakeClock
 
-pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.timeout(300)]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ROOT = "http://localhost:1986"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300

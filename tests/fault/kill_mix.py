@@ -27,7 +27,7 @@ from fault.runners import left_of, runners_in, runners_of
 
 HERE: Final = Path(__file__).parent
 CLIENTS: Final = 6
-SETTLE_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 180.0
 LEASE_SECONDS: Final = 1.0
 STRIKE: Final = "strike"  # see build.py
 DIRECT: Final = "direct"
@@ -179,7 +179,8 @@ class Mix:
             self._quota.give(each)
             time.sleep(self._chance.uniform(0, LIFE_SECONDS))
             # one that has told some output: others may run again when their process dies
-            victim = self._begin(MODELS[0], seconds=5.0, dreams=24)
+            length = 4 if more_replicas else 1  # it must not have ended by itself when it is killed
+            victim = self._begin(MODELS[0], seconds=5.0 * length, dreams=24 * length)
             witness = self._begin(MODELS[1], seconds=5.0)
             self._wait_until("the witnesses run", self._started, victim, witness)
             self._wait_until("the victim has told something", self._holds_both, witness, victim)

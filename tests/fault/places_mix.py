@@ -24,7 +24,7 @@ from process import Halley
 MODELS: Final = Path(__file__).parent / "models_places"
 SHAPES: Final = tuple(sorted(path.name for path in MODELS.iterdir() if (path / "cog.yaml").is_file()))
 CLIENTS: Final = 6
-SETTLE_SECONDS: Final = 90.0
+SETTLE_SECONDS: Final = 180.0
 CONFIG: Final = """
 isolation = "{isolation}"
 [server]

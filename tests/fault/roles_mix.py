@@ -28,8 +28,8 @@ from fault.webhook_mix import UNNOTICED
 HERE: Final = Path(__file__).parent
 CLIENTS: Final = 6
 LEASE_SECONDS: Final = 2.0
-SETTLE_SECONDS: Final = 90.0
-START_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 180.0
+START_SECONDS: Final = 180.0
 LIFE_SECONDS: Final = 1.5  # at most so long a process works before it is killed
 EARLY: Final = 0.2  # so often it is killed while it starts
 AT_WORK: Final = 0.6  # so often it is not killed before some prediction runs, if one comes soon

@@ -15,7 +15,7 @@ ENDINGS: Final = {"succeeded", "canceled", "failed replica_died", "failed worker
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_forty_crashes_of_servers_and_replicas_lose_nothing(tmp_path: Path) -> None:
     schedule = Schedule()
     report = run_mix(tmp_path, schedule)
@@ -31,7 +31,7 @@ def test_forty_crashes_of_servers_and_replicas_lose_nothing(tmp_path: Path) -> N
     assert report.taken_back >= schedule.pauses
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
     report = run_mix(
         tmp_path,
@@ -50,7 +50,7 @@ def test_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
     assert report.verdict.lost, "answers left before their commit, and nobody noticed"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_a_missing_fence_is_found(tmp_path: Path) -> None:
     report = run_mix(
         tmp_path,

@@ -17,7 +17,7 @@ from process import Halley
 
 from needs import require
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(600)]
 
 MODELS: Final = Path(__file__).parents[1] / "e2e" / "models"
 HELD, STREAMS, PREDICTIONS = 5000, 1000, 50

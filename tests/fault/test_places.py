@@ -10,7 +10,7 @@ from fault.places_mix import Way, run_shape
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("shape", "way"), [("whisper", "isolated"), ("codeformer", "plain")])
 def test_nothing_is_mixed_up_while_the_server_dies(tmp_path: Path, shape: str, way: str) -> None:
     row = run_shape(tmp_path, shape, way=cast("Way", way), predictions=30, kills=1)

@@ -84,7 +84,7 @@ def faulty(tmp_path: Path) -> Iterator[Faulty]:
         server.halley.stop()
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("wait", [True, False], ids=["waiting", "not waiting"])
 @pytest.mark.parametrize(("where", "repeats"), [("after_commit", 1), ("before_commit", 0)])
 def test_a_server_that_dies_around_a_commit_makes_one(
@@ -105,7 +105,7 @@ def test_a_server_that_dies_around_a_commit_makes_one(
     assert made.get("repeated_creates", 0) == repeats
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_a_key_outlives_the_server(faulty: Faulty) -> None:
     create = partial(
         faulty.halley.call,
@@ -124,7 +124,7 @@ def test_a_key_outlives_the_server(faulty: Faulty) -> None:
     assert [one["id"] for one in faulty.predictions()] == [made["id"]]
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_a_key_is_free_if_the_server_died_before_the_commit(faulty: Faulty) -> None:
     path, key = "/v1/models/demo/noop/predictions", {"Idempotency-Key": "k"}
     faulty.die_in_next_commit("before_commit")
@@ -146,7 +146,7 @@ def dropped_while_stalled(faulty: Faulty) -> Callable[[Exchange], None]:
     return drop
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("wait", [True, False], ids=["waiting", "not waiting"])
 @pytest.mark.parametrize(("client", "how"), [("js", "dropped_connection"), ("py2", "retry_counter")])
 def test_a_connection_that_drops_while_the_disk_stalls_makes_one(

@@ -22,7 +22,7 @@ TWO_MAINTAINERS: Final = {"other": Shape(roles="worker,maintainer"), "front": WO
 LONG_LEASE: Final = 300.0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_three_processes_die_and_no_promise_is_broken(tmp_path: Path) -> None:
     schedule = Schedule(predictions=80, deaths=4, pauses=1)
     report = run_mix(tmp_path, schedule)
@@ -33,7 +33,7 @@ def test_three_processes_die_and_no_promise_is_broken(tmp_path: Path) -> None:
     assert report.pauses == dict.fromkeys(schedule.paused, schedule.pauses)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_a_maintainer_that_writes_without_its_duty_is_found(tmp_path: Path) -> None:
     report = run_mix(
         tmp_path,
@@ -51,7 +51,7 @@ def test_a_maintainer_that_writes_without_its_duty_is_found(tmp_path: Path) -> N
     assert report.late_writes, "a maintainer wrote with an old fence, and nobody noticed"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_a_worker_that_fails_what_it_does_not_know_is_found(tmp_path: Path) -> None:
     report = run_mix(
         tmp_path, Schedule(predictions=300, deaths=5, pauses=0, planted="fails_unknown", until_caught=True)
@@ -60,7 +60,7 @@ def test_a_worker_that_fails_what_it_does_not_know_is_found(tmp_path: Path) -> N
     assert report.wrong_endings == ["failed version_unavailable"]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_each_role_in_a_process_of_its_own_serves_together(tmp_path: Path) -> None:
     make_models(tmp_path)
     processes = [Process(tmp_path, role, Shape(roles=role)) for role in ("maintainer", "worker", "api")]
@@ -83,7 +83,7 @@ def test_each_role_in_a_process_of_its_own_serves_together(tmp_path: Path) -> No
             kill(*processes)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_a_process_that_is_alone_takes_back_at_once_and_one_that_is_not_waits(tmp_path: Path) -> None:
     make_models(tmp_path)
     whole = Process(tmp_path, "whole", Shape(roles="worker,maintainer,api"), lease_seconds=LONG_LEASE)

@@ -12,7 +12,7 @@ from fault.webhook_mix import Found, Mix, until_found
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_three_hundred_ends_arrive_through_twelve_kills(tmp_path: Path, seed: int) -> None:
     found = Mix(tmp_path, predictions=300, kills=12, seed=seed).run()
@@ -25,7 +25,7 @@ def test_three_hundred_ends_arrive_through_twelve_kills(tmp_path: Path, seed: in
     assert found.interrupted >= 3, "no kill came in the middle of an attempt: nothing was tried"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_planted_bug_a_position_before_its_message_is_found(tmp_path: Path) -> None:
     def run(seed: int) -> Found:
         home = tmp_path / str(seed)
@@ -36,7 +36,7 @@ def test_planted_bug_a_position_before_its_message_is_found(tmp_path: Path) -> N
     print(found)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_planted_bug_an_end_that_overtakes_is_found(tmp_path: Path) -> None:
     def run(seed: int) -> Found:
         home = tmp_path / str(seed)
@@ -47,7 +47,7 @@ def test_planted_bug_an_end_that_overtakes_is_found(tmp_path: Path) -> None:
     print(found)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_planted_bug_two_passing_states_at_once_are_found(tmp_path: Path) -> None:
     def run(seed: int) -> Found:
         home = tmp_path / str(seed)

@@ -25,7 +25,7 @@ from receiver import Arrived, Receiver
 
 HERE: Final = Path(__file__).parent
 MODEL: Final = "test/nap"
-SETTLE_SECONDS: Final = 90.0
+SETTLE_SECONDS: Final = 180.0
 TOTAL_SECONDS: Final = 4.0  # of an attempt
 GIVEN_UP_SECONDS: Final = TOTAL_SECONDS / 4  # what is not answered by then may have been given up, however slow we are
 DYING_SECONDS: Final = 0.2  # after a kill: what was sent before has been read, and no new server has come up so soon

@@ -176,7 +176,7 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     await made.kill()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("restarts", [False, True], ids=["one server", "restarted"])
 @pytest.mark.parametrize("leaps", [(), (DAY,), (-DAY,), (DAY, -DAY), (-DAY, DAY)], ids=str)
 async def test_each_ends_once_in_the_right_way_at_the_right_time(
