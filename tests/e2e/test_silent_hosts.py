@@ -66,7 +66,7 @@ def halley(tmp_path: Path, host: SilentHost) -> Iterator[Halley]:
 
 
 def create(halley: Halley, file: str, *, wait: bool) -> dict[str, object]:
-    headers = {"Prefer": "wait=10"} if wait else {}
+    headers = {"Prefer": "wait=60"} if wait else {}
     status, _, row = halley.call("POST", PREDICTIONS, {"input": {"file": file}}, headers=headers)
     assert status == 201, row
     return dict(row)

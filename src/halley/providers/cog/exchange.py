@@ -169,7 +169,10 @@ class CogExchange:
             if not answer.done():
                 await looking
                 return _Word.LOST
-            return await answer
+            result = await answer
+            if isinstance(result, SubmitAnswer) and self._server.health.is_coglet and self._server.checked_at is None:
+                await self._server.check()  # its process may have gone, and nobody else need want to know that now
+            return result
         finally:
             for task in (answer, looking):
                 task.cancel()
