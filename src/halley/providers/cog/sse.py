@@ -1,5 +1,6 @@
 """Reads an event stream. Source: HTML Living Standard, 9.2.6, as far as Cog uses it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -10,6 +11,8 @@ from halley.egress.errors import TooLarge
 from halley.providers.services.answers import Body, is_large, read_object
 
 _CONTENT: Final = b"data"
+_MOST_LINES: Final = 10_000  # of one event; Cog writes two or three
+_AT_ONCE: Final = 200  # events, between which other work continues
 
 
 class StreamEvent(msgspec.Struct, frozen=True):
@@ -24,9 +27,9 @@ async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIt
     """The events of a stream, until it ends.
 
     Raises:
-        TooLarge: one of them is longer than `limit_bytes`, or has too many values.
+        TooLarge: one of them is longer than `limit_bytes`, or has too many values or lines.
     """
-    held, half = bytearray(), b""
+    held, half, number = bytearray(), b"", 0
     async for part in chunks:
         chunk = half + part
         half = b"\r" if chunk.endswith(b"\r") else b""  # the rest of a line's end may come with the next chunk
@@ -36,7 +39,9 @@ async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIt
         while (end := held.find(b"\n\n", seen)) >= 0:
             block = bytes(held[:end])
             del held[: end + 2]
-            seen = 0
+            seen, number = 0, number + 1
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             if (event := await _read(block)) is not None:
                 yield event
         if len(held) > limit_bytes:
@@ -44,6 +49,8 @@ async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIt
 
 
 async def _read(block: bytes) -> StreamEvent | None:
+    if block.count(b"\n") > _MOST_LINES:
+        raise TooLarge(f"An event has more than {_MOST_LINES:,} lines.")
     name, data = b"message", []
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")
