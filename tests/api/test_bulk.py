@@ -6,13 +6,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 
-from api.world import World, settled
+from api.world import Connection, World, settled
 from halley.api.presentation.paging import Cursor
 from halley.bulk import executor
 from halley.bulk.steps import RERUN_PRIORITY
 from halley.errors import Overloaded, QueueFull
 from halley.keys.records import Scope
+from halley.predictions.filters import PredictionFilter
+from halley.predictions.search import FoundIds, SearchPart
 from halley.predictions.status import Fact
 from halley.settings import LimitSettings
 from halley.testing.stores.maker import on_duty
@@ -427,3 +430,22 @@ async def test_a_filter_means_what_its_list_shows(world: World, expose: str) -> 
             await world.post(f"/v1/bulk-actions/{action.json()['id']}/stop")
             found.add(tuple(listed))
     assert len(found) > 4
+
+
+async def test_a_count_ends_when_its_reader_leaves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await made(world, 3)
+    asked: list[str | None] = []
+    reader, search = Connection(), world.store.search_ids
+
+    async def noted(account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
+        asked.append(part.older_than)
+        found = await search(account_id, wanted, replace(part, most_rows=1))
+        reader.lose()
+        return found
+
+    monkeypatch.setattr(world.store, "search_ids", noted)
+    body = {"action": "cancel", "filter": {"provider": "x"}}
+    await world.request("POST", "/v1/bulk-actions/preview", body=body, connection=reader)
+    assert len(asked) == 1
+    await act(world, "cancel", filter={"provider": "x"})
+    assert len(asked) == 4  # what is made is whole

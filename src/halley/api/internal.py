@@ -91,11 +91,8 @@ class InternalApi:
         like any other. With the header `EVENTS`, a stream ends when the reader of `call` leaves.
         """
         scope = _scope(call, identity, method, path, query, body, headers)
-        if EVENTS in headers:
-            scope = _LinkedScope(scope, call.scope, _OF_CONNECTION)
-        elif method == "GET":
-            scope = _LinkedScope(scope, call.scope, _OF_READER)
-        return await self._asked(scope, body)
+        linked = _OF_CONNECTION if EVENTS in headers else _OF_READER
+        return await self._asked(_LinkedScope(scope, call.scope, linked), body)
 
     async def _asked(self, scope: Scope, body: Any = None) -> ApiAnswer:
         answer = await self._outcome(scope, body)

@@ -1,7 +1,7 @@
 """The use cases of bulk actions: preview, make, read, stop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +14,7 @@ from halley.clock import Clock
 from halley.errors import InputInvalid, InvalidField, NotFound
 from halley.ids import NewId
 from halley.predictions.filters import PredictionFilter
-from halley.predictions.search import SearchPart, SearchStore
+from halley.predictions.search import SearchPart, SearchStore, never
 from halley.predictions.status import LIVE, TERMINAL
 
 ROUNDS: Final = 50
@@ -87,8 +87,9 @@ class BulkActions:
         self._executor = executor
         self.turn: Final = executor.turn  # of the background service
 
-    async def choose(self, request: BulkRequest, account_id: str) -> ChosenSet:
-        """The predictions that the action would have if it were made now.
+    async def choose(self, request: BulkRequest, account_id: str, *, is_over: Callable[[], bool] = never) -> ChosenSet:
+        """The predictions that the action would have if it were made now. Once `is_over` is true the search ends, with
+        a part of them.
 
         Raises:
             InputInvalid: a named prediction does not exist, or too many must be looked through.
@@ -100,11 +101,11 @@ class BulkActions:
         ids: list[str] = []
         resume: str | None = None
         for _ in range(ROUNDS):
-            part = SearchPart(limit=most + 1 - len(ids), older_than=resume)
+            part = SearchPart(limit=most + 1 - len(ids), older_than=resume, is_over=is_over)
             found = await self._search.search_ids(account_id, wanted, part)
             ids += found.ids
             resume = found.resume
-            if resume is None or len(ids) > most:
+            if resume is None or len(ids) > most or is_over():
                 return ChosenSet(ids=tuple(ids[:most][::-1]), is_more=len(ids) > most)
             await asyncio.sleep(0)
         raise _invalid("filter", "too many predictions must be looked through; add created_after and created_before")

@@ -23,6 +23,7 @@ from halley.api.presentation.withheld import require_read
 from halley.api.resources.bodies import read_small_object
 from halley.api.resources.idempotency import HEADER, REPLAYED
 from halley.api.resources.predictions import path_id
+from halley.api.waiting.hold import GONE_KEY
 from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, BulkState, ReasonCount
 from halley.bulk.service import EXAMPLES, MOST_NAMED, BulkCaller, BulkRequest
 from halley.clock import rfc3339
@@ -67,7 +68,7 @@ async def preview(call: Call, parts: ApiContext) -> Response:
     if request.filter is not None and request.filter.created_before is None:
         until = replace(request.filter, created_before=parts.clock.now() + _NEXT)
         request = replace(request, filter=until)
-    chosen = await parts.bulk.choose(request, call.account_id)
+    chosen = await parts.bulk.choose(request, call.account_id, is_over=lambda: GONE_KEY in call.scope)
     rows = [await parts.predictions.outline(one, call.account_id) for one in chosen.ids[::-1][:EXAMPLES]]
     wanted = request.narrowed
     shown = BulkPreview(
