@@ -540,6 +540,7 @@ async def test_a_service_that_cannot_be_reached_is_not_named_to_callers() -> Non
             with pytest.raises(HalleyError) as caught:
                 await asked
             assert "127.0.0.1" not in str(caught.value)
+            assert "the service could" not in str(caught.value)  # it begins the sentence
         assert address in provider.report().faults[0].text  # for operators
 
 

@@ -53,7 +53,8 @@ class Journal:
         It says who answered whom. "It answered 401: the API key is not valid" would make callers replace their own key.
         """
         named = _ANSWERED.sub(f"The {self._service} answered this server with ", text)
-        return plain(self.without_token(self._address.sub(f"the {self._service}", named)))
+        begins = self._address.sub(f"The {self._service}", named, count=1) if self._address.match(named) else named
+        return plain(self.without_token(self._address.sub(f"the {self._service}", begins)))
 
     def without_address(self, text: str) -> str:
         """The text without our tokens and the address of the service, otherwise as it is."""
