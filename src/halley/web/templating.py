@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import jinja2
     import markupsafe
 
+_CONTEXTS: Final = "_contexts"  # the name under which a page keeps its contexts
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
 _TEXT_LIMIT: Final = 200_000  # characters of one block; the API has the rest
@@ -23,6 +24,15 @@ class Templates:
     @cached_property
     def _environment(self) -> "jinja2.Environment":
         import jinja2
+        from jinja2.runtime import Context
+
+        class NotedContext(Context):
+            """Adds itself to the contexts of its page."""
+
+            def __init__(self, environment: Any, parent: dict[str, Any], *args: Any, **more: Any) -> None:
+                super().__init__(environment, parent, *args, **more)
+                if (made := parent.get(_CONTEXTS)) is not None:  # a module that is kept for all pages has none
+                    made.append(self)
 
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("halley.web"),
@@ -31,6 +41,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.context_class = NotedContext
         environment.filters.update(
             filesize=filesize,
             duration=in_words,
@@ -43,7 +54,15 @@ class Templates:
 
     def render(self, name: str, values: dict[str, Any]) -> bytes:
         """A page. Values are escaped."""
-        return self._environment.get_template(name).render(values).encode("utf-8", "replace")
+        contexts: list[Any] = []
+        try:
+            return (
+                self._environment.get_template(name).render({**values, _CONTEXTS: contexts}).encode("utf-8", "replace")
+            )
+        finally:
+            for context in contexts:  # macros refer to them in a circle, which would keep values of megabytes for long
+                context.vars.clear()
+                context.parent.clear()
 
 
 def filesize(size: float | None) -> str:
