@@ -1,6 +1,7 @@
 """Files in an input reach the service: as `data:` URLs, as uploads, or not at all."""
 
 import json
+import threading
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from halley.assets.own_inputs import OwnFile
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import HookPlace, UpstreamHint, UpstreamHooks
 from halley.errors import NotFound, OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.providers.services import inputs
 from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.opening import open_provider
 from halley.testing.replicate.scripts import Stage
@@ -170,3 +172,22 @@ async def test_without_a_proof_that_it_does_files_are_sent() -> None:
     assert found["image"].startswith("data:")
     with pytest.raises(SubmitRefused, match="the file was removed"):
         await sent({"image": GONE}, input_links=True)
+
+
+@pytest.mark.parametrize(("texts", "in_thread"), [(3, False), (10_000, True)])
+async def test_an_input_with_many_texts_is_searched_in_a_thread(
+    texts: int, in_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    search = inputs.texts_in
+
+    def noted(value: Any) -> Any:
+        threads.append(threading.current_thread())
+        return search(value)
+
+    monkeypatch.setattr(inputs, "texts_in", noted)
+    given = {"text": ["x"] * texts, "file": "data:text/plain,hi"}
+    found, _ = await sent(given)
+    assert found == given
+    assert threads
+    assert (threading.main_thread() in threads) != in_thread

@@ -6,6 +6,7 @@ Links to other hosts stay as they are: the service fetches them itself.
 
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,9 @@ from halley.assets.own_inputs import OwnInputs
 from halley.assets.positions import Pointer, places, read_places, with_texts
 from halley.dispatch.ports import Work
 from halley.errors import HalleyError, ProviderBusy, SubmitRefused
+from halley.providers.services.steps import with_turns
 from halley.providers.services.texts import texts_in
+from halley.strict_json import is_heavy
 
 UPLOAD_LIMIT_BYTES: Final = 100 * 2**20  # as `limits.file_bytes` of another Halley; the bytes are held in memory
 _HINTS: Final = (b"data:", b"/d/", b"/files/", b"\\/", b"\\u")  # without these there is no file of ours in it
@@ -63,11 +66,17 @@ class SentInputs:
         if not any(hint in work.input for hint in _HINTS):
             return work.input
         replaced: list[tuple[Pointer, str]] = []
-        for at, text in self._files(msgspec.json.decode(work.input), self._document_of(work.version)):
+        document = self._document_of(work.version)
+        look = partial(self._listed, work.input, document)
+        found = await to_thread.run_sync(look) if is_heavy(work.input) else look()
+        async for at, text in with_turns(found):
             new = await self._sent(at, text, work, may_upload=may_upload)
             if new != text:
                 replaced.append((at, new))
         return with_texts(work.input, replaced) if replaced else work.input
+
+    def _listed(self, given: bytes, document: bytes) -> list[tuple[Pointer, str]]:
+        return list(self._files(msgspec.json.decode(given), document))
 
     def _files(self, given: Any, document: bytes) -> Iterator[tuple[Pointer, str]]:
         where = read_places(document) if document else None
