@@ -4,6 +4,7 @@ import tracemalloc
 
 import msgspec
 
+from halley.web.templating import with_code
 from halley.web.views.home import line_of
 from halley.web.views.media import MediaFile, file_of_link, files_in, kind_of_type
 from halley.web.views.result import result_of
@@ -74,3 +75,8 @@ def test_a_large_output_is_not_copied_to_show_its_beginning() -> None:
         assert shown is not None
         assert peak < 2**21, f"{peak} bytes for an output of {memoryview(output).nbytes}"
     assert result_of(run, ()).output.text.text.startswith("a line of text\na line")
+
+
+def test_words_in_backticks_are_code_and_nothing_else_is_markup() -> None:
+    assert with_code("run `halley <x>` & wait") == "run <code>halley &lt;x&gt;</code> &amp; wait"
+    assert with_code("<b>no code</b>") == "&lt;b&gt;no code&lt;/b&gt;"

@@ -54,7 +54,10 @@ function leave() {
 const same = (one, held) => held.id ? one.id === held.id : one.getAttribute("href") === held.getAttribute("href") && one.textContent === held.textContent;
 // What a reader has opened in a region and scrolled to is the same in the fresh one. Returns what scrolls it.
 function carry(region, next) {
-  const pairs = (where) => [...region.querySelectorAll(where)].map((one, at) => [one, next.querySelectorAll(where)[at]]).filter(([, other]) => other);
+  const pairs = (where) => {
+    const others = next.querySelectorAll(where);
+    return [...region.querySelectorAll(where)].slice(0, others.length).map((one, at) => [one, others[at]]);
+  };
   for (const [one, other] of pairs("details")) other.open = one.open;
   const scrolled = pairs("pre, .scroll").map(([one, other]) => [other, one.scrollLeft,
     one.scrollTop && one.scrollTop + one.clientHeight > one.scrollHeight - 4 ? 1e9 : one.scrollTop]); // at its end: it stays there
