@@ -121,3 +121,11 @@ def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
     quoted = [piece for row in rows for message in re.findall(r"`([^`]+)`", row) for piece in message.split("...")]
     pieces = [piece.strip(" /,.") for piece in quoted]
     assert [piece for piece in pieces if len(piece) > 8 and piece not in joined] == []
+
+
+def test_the_list_of_scripts_has_all_of_them() -> None:
+    words = (ROOT / "scripts" / "help").read_text()
+    missing = [
+        one.name for one in (ROOT / "scripts").iterdir() if one.is_file() and f"scripts/{one.name} " not in words
+    ]
+    assert [name for name in missing if name != "help"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -70,9 +71,12 @@ _MISSING: Final = {
     "/keys/": "`halley keys list` shows the ids.",
 }
 """Where an id of a path can be found."""
+_INPUT_OF: Final = re.compile(r"/models/([\w.-]+/[\w.-]+)/predictions$")
 
 
 def _hint(status: int, path: str) -> str:
+    if status == 422 and (model := _INPUT_OF.search(path)) is not None:
+        return f"`halley models show {model[1]}` shows its inputs."
     if status != 404:
         return _HINTS.get(status, "")
     return next((hint for part, hint in _MISSING.items() if part in path), "")

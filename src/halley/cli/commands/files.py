@@ -55,6 +55,8 @@ def upload(
     from halley.cli.failures import UsageProblem
     from halley.cli.session import connect
 
+    if folders := [str(path) for path in paths if path.is_dir()]:
+        raise UsageProblem(f"{', '.join(folders)} is a folder.", hint="Name the files in it.")
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         raise UsageProblem(f"There is no file {', '.join(missing)}.")

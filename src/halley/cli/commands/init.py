@@ -53,6 +53,8 @@ def init(
     name = folder.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageProblem(f"{name!r} is not a valid name for a model.", hint="Use letters, digits, dots, - and _.")
+    if folder.exists() and not folder.is_dir():
+        raise UsageProblem(f"{folder} is a file, not a folder.", hint="Choose another folder.")
     there = [file for file in files if (folder / file).exists()]
     if there:
         raise UsageProblem(
