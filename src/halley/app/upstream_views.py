@@ -52,7 +52,7 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
         report = place.upstream.report()
         most = settings.max_submits_per_day
         if place.quota is not None and most is not None:  # a worker may not have seen yet that the limit is reached
-            place.quota.note(await ledger.seconds_until_submit(name, SubmitCount(at, most)))
+            place.quota.learn(await ledger.seconds_until_submit(name, SubmitCount(at, most)))
         verdict = upstreams.routed.elsewhere(name)
         rows.append(
             UpstreamBody(

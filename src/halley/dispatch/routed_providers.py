@@ -40,6 +40,7 @@ class RouteVerdict(NamedTuple):
     """Whether a provider would take the next run of a version, and why; its weight, if the route has weights.
 
     `said` are words of a service about another request, for operators: callers see no requests of other accounts.
+    `may_look`: its limit of submits alone speaks against it, and is tried again: runs there may wait to be adopted.
     """
 
     provider: str
@@ -47,6 +48,7 @@ class RouteVerdict(NamedTuple):
     why: str
     weight: int | None = None
     said: str = ""
+    may_look: bool = False
 
 
 class RoutedProviders:
@@ -121,7 +123,7 @@ class RoutedProviders:
         found: list[HeldSlot] = []
         shaky: list[tuple[float, HeldSlot]] = []
         for verdict in self.verdicts(version):
-            slot = self._slot_at(verdict.provider) if verdict.takes else None
+            slot = self._slot_at(verdict.provider) if verdict.takes or verdict.may_look else None
             if slot is None:
                 continue
             if (place := self.places.get(slot.name)) is not None and place.breaker.is_shaky:
@@ -238,12 +240,17 @@ class RoutedProviders:
         place = self.places.get(name)
         if place is None:
             return RouteVerdict(name, takes=False, why="no provider of this name is configured")
-        if place.quota is not None and (why := place.quota.why_not()) is not None:
-            return RouteVerdict(name, takes=False, why=why)
+        verdict = self._as_it_is(name, place)
+        if place.quota is None or (why := place.quota.why_not()) is None:
+            return verdict
+        return RouteVerdict(name, takes=False, why=why, may_look=verdict.takes and place.quota.may_look)
+
+    def _as_it_is(self, name: str, place: UpstreamPlace) -> RouteVerdict:
+        """Whether it would take a run, without its limit of submits."""
         if not place.breaker.may_begin():
             seconds = place.breaker.pause_seconds
-            why = f"it is tried again in {seconds:.0f} s" if seconds else "another run tries whether it answers again"
-            return RouteVerdict(name, takes=False, why=f"it did not answer: {why}")
+            when = f"it is tried again in {seconds:.0f} s" if seconds else "another run tries whether it answers again"
+            return RouteVerdict(name, takes=False, why=f"it did not answer: {when}")
         if place.record is not None and (why := place.record.retries.why_not()) is not None:
             return RouteVerdict(name, takes=False, why=why)
         report = place.upstream.report()

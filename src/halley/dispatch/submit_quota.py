@@ -11,8 +11,10 @@ from halley.errors import SubmitLimitReached
 from halley.predictions.queue import SubmitLedger
 from halley.predictions.submits import SubmitCount, limit_reached, why_no_more
 
-LOOK_SECONDS: Final = 600.0
-"""After this time a submit is tried again: another process may have withdrawn one."""
+LOOK_SECONDS: Final = 60.0
+"""After this time runs are given to it again: another process may have withdrawn a submit, and a run that waits to be
+adopted is no submit, but needs a slot, too.
+"""
 
 
 class CountedSubmits:
@@ -30,16 +32,25 @@ class CountedSubmits:
         return SubmitCount(self._clock.now(), self.most)
 
     def note(self, seconds: float) -> None:
-        """The store says that the next submit is allowed in so many seconds; 0: now."""
-        self._until = self._clock.elapsed() + seconds
+        """A submit was refused, and the next is allowed in so many seconds; 0: one was withdrawn."""
+        self.learn(seconds)
         self._look_at = min(self._until, self._clock.elapsed() + LOOK_SECONDS)
+
+    def learn(self, seconds: float) -> None:
+        """The store says that the next submit is allowed in so many seconds. Nothing was tried, so that no look is
+        delayed.
+        """
+        self._until = self._clock.elapsed() + seconds
+
+    @property
+    def may_look(self) -> bool:
+        """Whether runs may be given to it although its limit is reached, as far as it is known here."""
+        return self._clock.elapsed() >= self._look_at
 
     def why_not(self) -> str | None:
         """Why nothing may be submitted now, as far as it is known here."""
         now = self._clock.elapsed()
-        if self.most is None or now >= self._look_at:
-            return None
-        return why_no_more(self.most, self._until - now)
+        return None if self.most is None or now >= self._until else why_no_more(self.most, self._until - now)
 
 
 class RouteLimits:
@@ -57,7 +68,7 @@ class RouteLimits:
         refusals = []
         for name, quota in self._limited(version).items():
             seconds = await self._ledger.seconds_until_submit(name, quota.count())
-            quota.note(seconds)
+            quota.learn(seconds)
             if seconds <= 0 or quota.most is None:
                 return
             refusals.append(limit_reached(name, quota.most, seconds))

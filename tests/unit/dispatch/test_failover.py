@@ -12,7 +12,7 @@ from halley.dispatch.breaker import FAILURES, Breaker
 from halley.dispatch.ports import ProviderRouter, Work
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
-from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
+from halley.dispatch.submit_quota import LOOK_SECONDS, CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import REFUSED_SECONDS, SubmitRecord
 from halley.dispatch.upstreams import UpstreamReport
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused
@@ -292,3 +292,23 @@ async def test_without_a_limit_submits_are_only_counted(failover: Failover) -> N
     await failover.harness.create()
     await failover.until_submitted(failover.a)
     assert await failover.harness.store.count_submits(failover.harness.clock.now()) == {"a": 1}
+
+
+@pytest.mark.parametrize("failover", [1], indirect=True)
+async def test_a_limit_that_is_reached_keeps_no_run_from_being_adopted(failover: Failover) -> None:
+    for place in failover.routed.places.values():
+        assert place.quota is not None
+        place.quota.learn(86_400.0)  # a create was refused
+    assert "24 h" in (failover.routed.why_waiting(V) or "")
+    assert [slot.name for slot in failover.routed.order(V)] == ["a", "b"], "a run that was begun may wait there"
+    for place in failover.routed.places.values():
+        assert place.quota is not None
+        place.quota.note(86_400.0)  # what waited was no such run
+    assert list(failover.routed.order(V)) == []
+    for _ in range(int(LOOK_SECONDS)):
+        failover.harness.clock.advance(1.0)
+        for place in failover.routed.places.values():
+            assert place.quota is not None
+            place.quota.learn(86_400.0)  # other creates are refused meanwhile
+    assert [slot.name for slot in failover.routed.order(V)] == ["a", "b"]
+    assert "24 h" in (failover.routed.why_waiting(V) or "")
