@@ -87,7 +87,7 @@ def test_shares_reasons_and_views(routed: Routed) -> None:
     assert one["submit_seconds"]["count"] == one["run_seconds"]["count"] == 2
     said = routed.command("routes", "test", "test/shared")
     assert "two (weight 3): yes" in said
-    assert "seconds of a submit" in routed.command("upstreams", "show", "one")
+    assert "a submit took" in routed.command("upstreams", "show", "one")
 
     routed.services["two"].plan("create", says(429, {"detail": "slow down"}, retry_after="120"))
     made = [routed.create("test/only")]
