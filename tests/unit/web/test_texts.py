@@ -3,13 +3,15 @@
 import tracemalloc
 
 import msgspec
+import pytest
 
 from halley.web.templating import with_code
+from halley.web.views import texts
 from halley.web.views.home import line_of
 from halley.web.views.media import MediaFile, file_of_link, files_in, kind_of_type
 from halley.web.views.result import result_of
 from halley.web.views.run import ShownRun
-from halley.web.views.texts import cut, part_of, plain_log, pretty
+from halley.web.views.texts import cut, part_of, plain_log, plain_long_log, pretty
 
 
 def test_a_long_text_is_shown_in_parts_the_last_one_first() -> None:
@@ -80,3 +82,20 @@ def test_a_large_output_is_not_copied_to_show_its_beginning() -> None:
 def test_words_in_backticks_are_code_and_nothing_else_is_markup() -> None:
     assert with_code("run `halley <x>` & wait") == "run <code>halley &lt;x&gt;</code> &amp; wait"
     assert with_code("<b>no code</b>") == "&lt;b&gt;no code&lt;/b&gt;"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("shift", range(0, 40, 3))
+async def test_a_long_log_is_cleaned_in_pieces(monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+    monkeypatch.setattr(texts, "_PIECE", 1000)
+    line = "\x1b[1;31mred\x1b[0m \x1b]0;title\x07.\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ 10%\r 50%\r100%\n"
+    log = "x" * shift + line * 60 + "\x1b]" * 900
+    turns = 0
+
+    async def counted(_: float) -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr(texts.asyncio, "sleep", counted)
+    assert await plain_long_log(log) == plain_log(log)
+    assert turns >= len(log) // 1000

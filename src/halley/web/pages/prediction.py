@@ -23,7 +23,7 @@ from halley.web.views.related import read_related
 from halley.web.views.request_again import request_again
 from halley.web.views.result import result_of
 from halley.web.views.run import ShownRun, read_run
-from halley.web.views.texts import light, part_of, plain_log, pretty
+from halley.web.views.texts import light, part_of, plain_long_log, pretty
 from halley.web.views.timeline import attempts, phases, read_event_page, steps
 from halley.web.views.times import metrics_of
 from halley.web.visit import Redirect, View, Visit, checked
@@ -155,7 +155,7 @@ async def _input(_visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
 
 async def _logs(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     number = read_whole_number(visit.query, "part", 0) or None
-    return Tab(data={}, more={"log": part_of(plain_log(run.logs), number)})
+    return Tab(data={}, more={"log": part_of(await plain_long_log(run.logs), number)})
 
 
 async def _timeline(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:

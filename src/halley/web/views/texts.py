@@ -1,5 +1,6 @@
 """Parts of long texts. A page shows a part, with links to the others; the API has the whole."""
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -8,6 +9,9 @@ import msgspec
 from halley.strict_json import HEAVY_BYTES, is_heavy
 
 PART: Final = 200_000  # characters of a text on one page
+_PIECE: Final = 512 * 1024  # characters of a log from which escape sequences are removed at once
+_LONGEST_ESCAPE: Final = 300
+_TERMINATOR: Final = "\x1b\\"
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -47,8 +51,34 @@ def cut(text: str, characters: int) -> str:
 
 def plain_log(text: str) -> str:
     """A log as a terminal would leave it: no escape sequences, and of a line that was written over the last state."""
-    if "\x1b" in text:
-        text = _ESCAPES.sub("", text)
+    return _as_overwritten(_ESCAPES.sub("", text) if "\x1b" in text else text)
+
+
+async def plain_long_log(text: str) -> str:
+    """The same for a log of any length: other requests are served meanwhile."""
+    if "\x1b" not in text or len(text) <= _PIECE:
+        return plain_log(text)
+    pieces, at = [], 0
+    while at < len(text):
+        end = _end_of_piece(text, at)
+        pieces.append(_ESCAPES.sub("", text[at:end]))
+        at = end
+        await asyncio.sleep(0)
+    return _as_overwritten("".join(pieces))
+
+
+def _end_of_piece(text: str, at: int) -> int:
+    """The end of a piece that begins there: before an escape sequence, if one may continue after the piece."""
+    end = at + _PIECE
+    if end >= len(text):
+        return len(text)
+    last = text.rfind("\x1b", end - _LONGEST_ESCAPE, end)
+    if text.startswith(_TERMINATOR, last):  # it ends a sequence
+        last = text.rfind("\x1b", end - 2 * _LONGEST_ESCAPE, last)
+    return last if last > 0 else end
+
+
+def _as_overwritten(text: str) -> str:
     if "\r" not in text:
         return text
     lines = text.replace("\r\n", "\n").split("\n")
