@@ -122,11 +122,14 @@ class RoutedProviders:
         turns = self.turns(version)
         found: list[HeldSlot] = []
         shaky: list[tuple[float, HeldSlot]] = []
+        full: list[HeldSlot] = []  # by their limit of submits
         for verdict in self.verdicts(version):
             slot = self._slot_at(verdict.provider) if verdict.takes or verdict.may_look else None
             if slot is None:
                 continue
-            if (place := self.places.get(slot.name)) is not None and place.breaker.is_shaky:
+            if verdict.may_look:
+                full.append(slot)
+            elif (place := self.places.get(slot.name)) is not None and place.breaker.is_shaky:
                 shaky.append((place.breaker.shaky_until, slot))
             elif turns is None:
                 yield slot
@@ -135,6 +138,8 @@ class RoutedProviders:
         if turns is not None:
             yield from _in_turn(turns, found)
         yield from (slot for _, slot in sorted(shaky, key=_until))
+        if turns is None or not (found or shaky):  # else they would gain turns that they cannot take
+            yield from full
 
     def _slot_at(self, name: str) -> HeldSlot | None:
         place = self.places.get(name)

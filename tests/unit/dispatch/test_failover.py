@@ -301,6 +301,10 @@ async def test_a_limit_that_is_reached_keeps_no_run_from_being_adopted(failover:
         place.quota.learn(86_400.0)  # a create was refused
     assert "24 h" in (failover.routed.why_waiting(V) or "")
     assert [slot.name for slot in failover.routed.order(V)] == ["a", "b"], "a run that was begun may wait there"
+    quota = failover.routed.places["b"].quota
+    assert quota is not None
+    quota.learn(0.0)
+    assert [slot.name for slot in failover.routed.order(V)] == ["b", "a"], "what can be submitted goes there first"
     for place in failover.routed.places.values():
         assert place.quota is not None
         place.quota.note(86_400.0)  # what waited was no such run

@@ -311,6 +311,16 @@ def test_what_a_place_cannot_take_goes_to_the_others_by_their_weights() -> None:
     assert [here.take() for _ in range(12)].count("a") in {6, 7}, "what it missed is not made up for"
 
 
+def test_a_place_whose_limit_is_reached_gains_no_turns() -> None:
+    here = weighted(a=1, b=1)
+    quota = CountedSubmits(here.clock, 1)
+    here.routed.places = {**here.routed.places, "a": here.routed.places["a"]._replace(quota=quota)}
+    quota.learn(3600.0)
+    assert [here.take() for _ in range(6)] == ["b"] * 6
+    here.clock.advance(3600.0)
+    assert [here.take() for _ in range(4)] == ["a", "b", "a", "b"]
+
+
 def test_slots_that_are_not_used_give_their_turns_back() -> None:
     here = weighted(slots=4, local=1, a=3)
     choice = here.routed.of(NEW)
