@@ -109,6 +109,7 @@ class Execution:
             self.stop()
             return
         self._submission.lose_lease()
+        self._recorder.stop_fetching(has_lost_lease=True)
         self.put_back()
 
     def put_back(self, verdict: Outcome | Fact | None = None) -> None:

@@ -80,7 +80,7 @@ class Recorder:
         self._steps: StepPace | None = None  # once there is log text
         self._timer: asyncio.TimerHandle | None = None
         self.has_published_output = False
-        self._is_stopped = False  # no file is fetched any more
+        self._is_stopped = self._has_lost_lease = False  # if so, no file is fetched any more
         self._fetching: asyncio.Future[KeptOutput] | None = None
         self.ended_elsewhere = False  # it was cancelled or timed out: only log text is stored from now on
         self._is_lost = False  # nothing is stored any more
@@ -266,10 +266,12 @@ class Recorder:
         self.has_published_output |= any(event.kind in OUTPUT_KINDS for event in events)
         self._parts.bus.publish(Changed(self._lease.prediction_id))
 
-    def stop_fetching(self) -> None:
-        """The run is stopped: do not wait for files that its service sends. Other output is still recorded."""
+    def stop_fetching(self, *, has_lost_lease: bool = False) -> None:
+        """The run is stopped: do not wait for files that its service sends. Other output is still recorded, unless the
+        lease is lost: then another worker fetches them.
+        """
         if self.error is None:
-            self._is_stopped = True
+            self._is_stopped, self._has_lost_lease = True, has_lost_lease
             if self._fetching is not None:
                 self._fetching.cancel()
 
@@ -296,6 +298,7 @@ class Recorder:
 
     async def _keep(self, part: OutputPart) -> NewEvent | None:
         if part.links and self._is_stopped:
+            self._check_lease()
             return None
         try:
             kept = await (self._fetched(part) if part.links else self._kept(part))
@@ -319,9 +322,17 @@ class Recorder:
         except asyncio.CancelledError:
             if (ours := asyncio.current_task()) is not None and ours.cancelling():
                 raise
+            self._check_lease()
             return None
         finally:
             self._fetching = None
+
+    def _check_lease(self) -> None:
+        """Raises:
+        LeaseLost: another worker fetches it.
+        """
+        if self._has_lost_lease:
+            raise LeaseLost(f"another worker records the output of {self._lease.prediction_id}")
 
     async def _kept(self, part: OutputPart) -> KeptOutput:
         return await retry_until_accepted(

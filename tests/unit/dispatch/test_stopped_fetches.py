@@ -67,3 +67,12 @@ async def test_the_time_limit_of_a_run_ends_the_fetching_of_files(harness: Harne
     (lost,) = [event for event in events if event.kind is EventKind.OUTPUT_NOT_KEPT]
     assert LINK in bytes(lost.data).decode()
     assert any(event.kind is EventKind.OUTPUT_ADDED for event in events)  # what had come stays
+
+
+async def test_a_worker_that_stops_leaves_the_files_to_the_next_one(harness: Harness) -> None:
+    harness.provider.is_local = False
+    made, fetching = await begun(harness)
+    await asyncio.wait_for(harness.worker.drain(10_000.0), 20)
+    assert (fetching.canceled.is_set(), fetching.calls) == (True, 2)
+    kinds = {event.kind for event in await harness.store.read_events(made)}
+    assert kinds.isdisjoint({EventKind.OUTPUT_NOT_KEPT, EventKind.FINISHED})
