@@ -171,7 +171,7 @@ class CogExchange:
                 return _Word.LOST
             result = await answer
             if isinstance(result, SubmitAnswer) and self._server.health.is_coglet and self._server.checked_at is None:
-                await self._server.check()  # its process may have gone, and nobody else need want to know that now
+                await self._server.check()  # its process may have gone, and nothing else asks for that now
             return result
         finally:
             for task in (answer, looking):
