@@ -226,7 +226,7 @@ class Dashboard:
         if isinstance(shown, Redirect):
             if visit.wants_json:
                 said = {"location": visit.url(shown.path), "note": shown.note}
-                return Response(headers=[JSON], body=msgspec.json.encode(said))
+                return Response(headers=[JSON, *shown.headers], body=msgspec.json.encode(said))
             notes = [set_note(shown.note, is_https=visit.is_https)] if shown.note else []
             return self.redirect(visit.url(shown.path), [*shown.headers, *notes])
         if visit.wants_json:

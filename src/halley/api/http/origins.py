@@ -21,6 +21,7 @@ _EXPOSE: Final = b"x-halley-expose-aborted"
 FORWARDED: Final = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix")
 _FAMILY: Final = "/replicate"
 _REMEMBERED: Final = 2000  # then all are dropped: a client may send any number of Host headers
+_REMEMBERED_BYTES: Final = 1000  # of the headers of one request
 
 _Key = tuple[bytes | None, ...]
 
@@ -64,10 +65,11 @@ class Variants:
         if variant is None:
             origin = self._public or self._origin(headers, scheme, server, forwarded=forwarded)
             variant = self._make(headers, origin, family)
-            if len(self._by_request) >= _REMEMBERED:
+            if max(len(self._by_request), len(self._by_value)) >= _REMEMBERED:
                 self._by_request.clear()
                 self._by_value.clear()
-            self._by_request[key] = variant
+            if sum(len(text) for text in key[:3] if isinstance(text, bytes)) <= _REMEMBERED_BYTES:
+                self._by_request[key] = variant
         return variant
 
     def of_scope(self, scope: Scope, headers: Mapping[bytes, bytes], family: str) -> Variant:
