@@ -69,15 +69,20 @@ class LateRuns:
     async def look(self) -> None:
         """Look for what is due. A service that cannot be asked is asked in a later turn."""
         seen: set[str] = set()
+        asked: set[str] = set()
         named, self._named = self._named, {}
         for place in self._places():
             since = self._clock.now() - timedelta(seconds=place.seconds)
             rows = await self._store.unclear(place.name, since, _MOST)
             seen.update(row.id for row in rows)
-            await self._look_at(place, rows, named)
+            asked |= await self._look_at(place, rows, named)
+        # a service that cannot be asked now, or a submit that is looked for still: the name comes only once
+        self._named = {one: run for one, run in named.items() if one in seen - asked} | self._named
         self._next = {one: next_look for one, next_look in self._next.items() if one in seen}
 
-    async def _look_at(self, place: LatePlace, rows: list[Prediction], named: Mapping[str, str]) -> None:
+    async def _look_at(self, place: LatePlace, rows: list[Prediction], named: Mapping[str, str]) -> set[str]:
+        """Returns the predictions whose runs were asked for."""
+        asked: set[str] = set()
         due = [row for row in rows if _is_unknown(row) and (row.id in named or self._is_due(row))][:AT_ONCE]
         alike = Counter(_request(row) for row in rows) if due else Counter()
         for row in due:
@@ -92,11 +97,13 @@ class LateRuns:
                     await self._found(row.id, place.name, handle)
             except ProviderBusy as error:
                 _log.info("%s cannot be asked for the run of %s now: %s", place.name, row.id, error)
-                return
+                return asked
             except HalleyError as error:
                 _log.info("the run of %s at %s is not looked for: %s", row.id, place.name, error)
             except Exception:  # noqa: BLE001 - an answer that cannot be read must not hide all other runs
                 _log.exception("looking for the run of %s at %s broke", row.id, place.name)
+            asked.add(row.id)
+        return asked
 
     async def _run_of(self, place: LatePlace, row: Prediction, named: str | None) -> str | None:
         if row.handle is not None:  # the service had lost it

@@ -110,6 +110,8 @@ class Finder:
         assert 0 <= within_seconds <= work.age_seconds
         if named is not None:
             self.asked.append(named)
+            if self.error is not None:
+                raise self.error
             return named
         text = str(msgspec.json.decode(work.input)["text"])
         self.asked.append(text)
@@ -215,6 +217,17 @@ async def test_a_webhook_that_comes_late_names_the_run() -> None:
     world.late.take(UpstreamHint(place=HookPlace(rows[2].id, 1, "back")))
     assert await world.look() == ["run-2"]
     assert [await world.how(row) for row in rows] == [None, "found", None]
+
+
+async def test_what_a_webhook_names_is_kept_until_the_service_can_be_asked() -> None:
+    world = World()
+    rows = [await world.lost("a"), await world.lost("a")]
+    world.finder.error = ProviderBusy("not now")
+    world.late.take(UpstreamHint(place=HookPlace(rows[1].id, 1, "back"), upstream_id="run-2"))
+    assert [await world.look(30), await world.look(30)] == [["run-2"], ["run-2"]]
+    world.finder.error = None
+    assert [await world.look(30), await world.look(30)] == [["run-2"], []]
+    assert [await world.how(row) for row in rows] == [None, "found"]
 
 
 async def test_a_run_that_a_webhook_names_is_checked_at_its_service() -> None:
