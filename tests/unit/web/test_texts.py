@@ -1,6 +1,8 @@
 """Parts of long texts, logs, and the files of an output."""
 
+import random
 import tracemalloc
+from typing import Final
 
 import msgspec
 import pytest
@@ -12,6 +14,22 @@ from halley.web.views.media import MediaFile, file_of_link, files_in, kind_of_ty
 from halley.web.views.result import result_of
 from halley.web.views.run import ShownRun
 from halley.web.views.texts import cut, part_of, plain_log, plain_long_log, pretty
+
+PIECES: Final = (
+    "x",
+    "x" * 40,
+    "x" * 300,
+    "x" * 700,
+    "\x1b",
+    "\x1bM",
+    "\x1b[1;31m",
+    "\x1b]0;title\x07",
+    "\x1b]0;" + "t" * 254 + "\x07",
+    "\x1b\\",
+    "\x1b]8;;u\x1b\\",
+    "\x1b]8;;u\x1b\\\x1b\\",
+    "\x1b]8;;" + "u" * 253 + "\x1b\\",
+)
 
 
 def test_a_long_text_is_shown_in_parts_the_last_one_first() -> None:
@@ -99,3 +117,13 @@ async def test_a_long_log_is_cleaned_in_pieces(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(texts.asyncio, "sleep", counted)
     assert await plain_long_log(log) == plain_log(log)
     assert turns >= len(log) // 1000
+
+
+@pytest.mark.anyio
+async def test_no_end_of_a_piece_is_in_an_escape_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_PIECE", 1000)
+    chance = random.Random(8)
+    logs = ["".join(chance.choices(PIECES, k=60)) for _ in range(500)]
+    logs += ["a" * shift + "\x1b\\" * 900 for shift in (999, 1000)]
+    for log in logs:
+        assert await plain_long_log(log) == plain_log(log), log[900:1100]

@@ -73,9 +73,14 @@ def _end_of_piece(text: str, at: int) -> int:
     if end >= len(text):
         return len(text)
     last = text.rfind("\x1b", end - _LONGEST_ESCAPE, end)
-    if text.startswith(_TERMINATOR, last):  # it ends a sequence
-        last = text.rfind("\x1b", end - 2 * _LONGEST_ESCAPE, last)
-    return last if last > 0 else end
+    if last < 0:
+        return end
+    if text.startswith(_TERMINATOR, last):  # alone it is a sequence of its own
+        before = text.rfind("\x1b", last - _LONGEST_ESCAPE, last)
+        ended = _ESCAPES.match(text, before) if before >= 0 else None
+        if ended is not None and ended.end() > last:
+            return before
+    return last
 
 
 def _as_overwritten(text: str) -> str:
