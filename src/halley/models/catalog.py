@@ -135,17 +135,19 @@ class Catalog:
 
     async def models(self) -> list[Model]:
         """All known models: those of the store, and those that wait for their first version."""
+        unstored = dict(self._unstored)  # before the store is read: one that is stored meanwhile is in this at least
         stored = await self._store.list_models()
         known = {model.full_name for model in stored}
-        return [*stored, *(model for name, model in self._unstored.items() if name not in known)]
+        return [*stored, *(model for name, model in unstored.items() if name not in known)]
 
     async def ages(self, *, of_creation: bool) -> list[ModelAge]:
         """The ages of the same, the newest first."""
+        unstored = dict(self._unstored)  # as in `models`
         stored = await self._store.model_ages(of_creation=of_creation)
-        if not self._unstored:
+        if not unstored:
             return stored
         known = {age.full_name for age in stored}
-        others = [age_of(model, of_creation=of_creation) for name, model in self._unstored.items() if name not in known]
+        others = [age_of(model, of_creation=of_creation) for name, model in unstored.items() if name not in known]
         return sorted([*stored, *others], reverse=True)
 
     async def model(self, owner: str, name: str) -> Model | None:

@@ -7,6 +7,7 @@ import pytest
 
 from halley.errors import ModelBroken, StorageFull, Unusable, VersionUnknown
 from halley.models.catalog import Catalog
+from halley.models.ports import ModelAge
 from halley.models.records import Model, Version
 from halley.models.validation import AnyInput, InputSchema, uses_files
 from halley.store.memory import MemoryStore
@@ -173,6 +174,32 @@ async def test_a_version_can_be_asked_for_before_it_is_described() -> None:
     assert (catalog.standing("demo/a").state, catalog.preparing) == ("ready", [])
     assert catalog.resolve("demo/a").is_described
     assert [one.full_name for one in await catalog.models()] == ["demo/a"]
+
+
+@pytest.mark.anyio
+async def test_a_model_that_is_stored_while_the_models_are_listed_is_listed() -> None:
+    model = Model(owner="demo", name="a", created_at=T0)
+    version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
+
+    class Slow(MemoryStore):
+        """Its lists are as old as their beginning."""
+
+        async def list_models(self) -> list[Model]:
+            stored = await super().list_models()
+            await catalog.register(model, version)
+            return stored
+
+        async def model_ages(self, *, of_creation: bool) -> list[ModelAge]:
+            ages = await super().model_ages(of_creation=of_creation)
+            await catalog.register(model, version)
+            return ages
+
+    catalog = Catalog(Slow())
+    catalog.expect(model, version)
+    assert await catalog.models() == [model]
+    catalog = Catalog(Slow())
+    catalog.expect(model, version)
+    assert [age.full_name for age in await catalog.ages(of_creation=True)] == ["demo/a"]
 
 
 @pytest.mark.anyio
