@@ -151,12 +151,20 @@ def _text(value: bytes) -> str:
 
 
 async def _cancelled(*works: asyncio.Future[Any] | None) -> None:
-    """End what was begun, and wait for it."""
+    """End what was begun, and wait for it, also when the caller is cancelled meanwhile: a stream that still cleans up
+    cannot be closed.
+    """
     begun = [work for work in works if work is not None]
     for work in begun:
         work.cancel()
-    if begun:
-        await asyncio.wait(begun)
+    cancelled: asyncio.CancelledError | None = None
+    while not all(work.done() for work in begun):
+        try:
+            await asyncio.wait(begun)
+        except asyncio.CancelledError as error:
+            cancelled = error
     for work in begun:
         if not work.cancelled():
             work.exception()  # it is seen
+    if cancelled is not None:
+        raise cancelled
