@@ -271,7 +271,8 @@ class Recorder:
         lease is lost: then another worker fetches them.
         """
         if self.error is None:
-            self._is_stopped, self._has_lost_lease = True, has_lost_lease
+            self._is_stopped = True
+            self._has_lost_lease |= has_lost_lease
             if self._fetching is not None:
                 self._fetching.cancel()
 
@@ -302,6 +303,8 @@ class Recorder:
             return None
         try:
             kept = await (self._fetched(part) if part.links else self._kept(part))
+        except LeaseLost:  # no fault of the output: the run continues, and must not be canceled
+            raise
         except HalleyError as error:
             self._refuse(str(error))
             return self._not_kept(part, str(error))

@@ -35,14 +35,15 @@ class Fetching:
         return await self._keep(**given)
 
 
-async def begun(harness: Harness) -> tuple[str, Fetching]:
-    """A prediction whose run is over, and whose second file is on its way."""
+async def begun(harness: Harness, *, is_over: bool = True) -> tuple[str, Fetching]:
+    """A prediction whose second file is on its way; its run is over, or continues."""
     fetching = Fetching(harness)
     made = await harness.create()
     run = await harness.provider.next_run()
     for _ in range(3):
         run.put_out(LINK, links=[()])
-    run.end()
+    if is_over:
+        run.end()
     while not fetching.begun.is_set():
         await harness.pass_time(0.5)
     return made.id, fetching
@@ -69,10 +70,16 @@ async def test_the_time_limit_of_a_run_ends_the_fetching_of_files(harness: Harne
     assert any(event.kind is EventKind.OUTPUT_ADDED for event in events)  # what had come stays
 
 
-async def test_a_worker_that_stops_leaves_the_files_to_the_next_one(harness: Harness) -> None:
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_a_worker_that_stops_leaves_the_run_and_its_files_to_the_next_one(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, *, is_over: bool
+) -> None:
     harness.provider.is_local = False
-    made, fetching = await begun(harness)
+    canceled: list[str] = []
+    monkeypatch.setattr(harness.provider, "cancel", canceled.append)
+    made, fetching = await begun(harness, is_over=is_over)
     await asyncio.wait_for(harness.worker.drain(10_000.0), 20)
     assert (fetching.canceled.is_set(), fetching.calls) == (True, 2)
+    assert canceled == []  # it is paid for, and the next worker adopts it
     kinds = {event.kind for event in await harness.store.read_events(made)}
     assert kinds.isdisjoint({EventKind.OUTPUT_NOT_KEPT, EventKind.FINISHED})
