@@ -207,6 +207,20 @@ async def test_a_create_that_is_not_in_the_list_was_not_begun_only_if_the_file_s
             await here.provider.submit(work_of("echo", "a", "p1"))
 
 
+@pytest.mark.parametrize("word", ["create", "list"])
+async def test_a_token_that_is_replaced_before_it_is_found_proves_nothing(word: str) -> None:
+    async with world() as here:
+        here.service.plan("create", ServiceFault(cut="answer", seconds=0.1))
+        here.service.plan("list", ServiceFault(acts=True, seconds=0.1))
+        lost = asyncio.ensure_future(here.provider.submit(work_of("echo", "a", "p1")))
+        while not any(kind_of(asked) == word for asked in here.service.asked):
+            await asyncio.sleep(0)
+        here.provider.place = "of another account"
+        with pytest.raises(OutcomeUnknown, match="token was replaced"):
+            await lost
+        assert (here.posts, len(here.service.runs), here.provider.report().unknown) == (1, 0, 1)
+
+
 UNIQUE = JOB.replace(
     '{ at = "/input", equals = "{input}" }', '{ at = "/input/text", equals = "{prediction.id}" }'
 ).replace('next = "/next"\n', "")

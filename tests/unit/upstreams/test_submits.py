@@ -353,9 +353,22 @@ async def test_a_token_that_is_replaced_while_it_is_looked_for_proves_nothing() 
         lost = asyncio.ensure_future(here.provider.submit(work()))
         while not any(kind_of(asked) == "list" for asked in here.service.asked):
             await asyncio.sleep(0)
-        here.provider.place = "of another account"
+        here.provider.place = "of another account"  # which knows nothing of a run, nor of its key
         with pytest.raises(OutcomeUnknown, match="token was replaced"):
             await lost
+
+
+@pytest.mark.parametrize("style", ["replicate", "halley"])
+async def test_a_token_that_is_replaced_while_it_is_sent_proves_nothing_either(style: Style) -> None:
+    async with world(style) as here:
+        here.service.plan("create", ServiceFault(cut="answer", seconds=0.1))
+        lost = asyncio.ensure_future(here.provider.submit(work()))
+        while not here.posts:
+            await asyncio.sleep(0)
+        here.provider.place = "of another account"  # which knows nothing of a run, nor of its key
+        with pytest.raises(OutcomeUnknown, match="token was replaced"):
+            await lost
+        assert (here.posts, len(here.service.runs), here.provider.report().unknown) == (1, 0, 1)
 
 
 async def test_what_was_refused_under_its_key_is_refused_after_a_restart() -> None:

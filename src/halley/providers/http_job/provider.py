@@ -111,6 +111,7 @@ class JobProvider(ServiceProvider[JobRun]):
         self._pace.check_submit()
         self._create_pace.take()
         check_lease(work)
+        place = self.place
         with self._lost.sending(create):
             answer = await self._creates.send(request)
         if answer.verdict is SubmitVerdict.SUBMITTED:
@@ -119,7 +120,7 @@ class JobProvider(ServiceProvider[JobRun]):
             self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
         self._check_begun(answer, work.version)
-        handle = await self._settled(self._lost.settle(create), answer)
+        handle = await self._settled(self._lost.settle(create), answer, place)
         return self._add(JobRun(handle, work, model, is_new=False))
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:

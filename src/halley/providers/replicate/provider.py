@@ -88,6 +88,7 @@ class ReplicateProvider(ServiceProvider[Run]):
         create = await self._creates.make(work, target, is_first=True, webhook=None if hook is None else hook.url)
         check_lease(work)
         self._pace.check_submit()
+        place = self.place
         with self._lost.sending(create):
             answer = await self._creates.send(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
@@ -96,9 +97,8 @@ class ReplicateProvider(ServiceProvider[Run]):
             self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
         self._check_begun(answer, work.version)
-        place = self.place
         search = self._lost.settle(create, hook, may_repeat=lambda: work.may_send() and self.place == place)
-        handle = await self._settled(search, answer)
+        handle = await self._settled(search, answer, place)
         return self._add(Run(handle, work, is_new=False, hook=hook))
 
     def _room(self) -> int | None:

@@ -127,20 +127,22 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
         if answer.verdict is SubmitVerdict.REFUSED:
             raise SubmitRefused(self._journal.for_callers(answer.text), is_of_place=answer.is_of_place)
 
-    async def _settled(self, search: Awaitable[str | None], answer: SubmitAnswer) -> str:
-        """The run of a create whose answer was not clear, as the search finds it.
+    async def _settled(self, search: Awaitable[str | None], answer: SubmitAnswer, place: str) -> str:
+        """The run of a create whose answer was not clear, as the search finds it. `place` is that before it was sent:
+        its token may be replaced while it is on its way.
 
         Raises:
             ProviderBusy: it certainly began none.
             OutcomeUnknown: it may have begun one.
         """
-        text, place = self._journal.for_callers(answer.text), self.place
+        text = self._journal.for_callers(answer.text)
         try:
             handle = await search
         except (OutcomeUnknown, ProviderBusy) as error:
             self._journal.unknown += 1
             raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
         if handle is None and self.place != place:
+            self._journal.unknown += 1
             raise OutcomeUnknown(f"{text} Then its token was replaced, perhaps by that of another account.")
         if handle is None:
             raise ProviderBusy(f"{text} The service has begun nothing.")
