@@ -59,10 +59,13 @@ class BulkCaller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChosenSet(msgspec.Struct, frozen=True, kw_only=True):
-    """The predictions of an action, the oldest first. `is_more`: there are more than one action takes."""
+    """The predictions of an action, the oldest first. `is_more`: there are more than one action takes. `is_part`: the
+    search was ended before all were looked at.
+    """
 
     ids: tuple[str, ...]
     is_more: bool
+    is_part: bool = False
 
 
 class BulkActions:
@@ -105,8 +108,10 @@ class BulkActions:
             found = await self._search.search_ids(account_id, wanted, part)
             ids += found.ids
             resume = found.resume
-            if resume is None or len(ids) > most or is_over():
-                return ChosenSet(ids=tuple(ids[:most][::-1]), is_more=len(ids) > most)
+            is_more = len(ids) > most
+            if resume is None or is_more or is_over():
+                is_part = resume is not None and not is_more
+                return ChosenSet(ids=tuple(ids[:most][::-1]), is_more=is_more, is_part=is_part)
             await asyncio.sleep(0)
         raise _invalid("filter", "too many predictions must be looked through; add created_after and created_before")
 

@@ -35,9 +35,9 @@ class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
 class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
     """The groups of the failed predictions that were created from `since` until `until`, the largest first.
 
-    `looked_at` counts all failed ones of this time, also those that other filters leave out. `is_complete` is False if
-    there are older ones than could be looked at: `since` is then later than it was asked. `left_out` counts the
-    failures of groups that are not listed.
+    `looked_at` counts all failed or aborted ones of this time, also those that other filters leave out. `is_complete`
+    is False if there are older ones than could be looked at: `since` is then later than it was asked. `left_out` counts
+    the failures of groups that are not listed.
     """
 
     since: datetime

@@ -81,7 +81,11 @@ def _open(path: Path, name: str) -> int:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        what = "it is no folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        what = error.strerror
+        if isinstance(error, FileExistsError):
+            what = "it is no folder"
+        elif isinstance(error, NotADirectoryError):
+            what = "a part of its path is no folder"
         where = "" if error.filename in (None, str(path)) else f" ({error.filename})"
         raise Unusable(
             f"The data folder {path} cannot be used: {what or error}{where}. Choose another with --data."

@@ -78,3 +78,12 @@ def test_a_killed_process_leaves_nothing_held(tmp_path: Path) -> None:
     other.communicate()
     with hold(tmp_path) as folder:
         assert folder.is_alone
+
+
+def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unusable, match="file cannot be used: it is no folder"), hold(tmp_path / "file"):
+        pass
+    with pytest.raises(Unusable, match="data cannot be used: a part of its path is no folder"):  # noqa: SIM117
+        with hold(tmp_path / "file" / "data"):
+            pass

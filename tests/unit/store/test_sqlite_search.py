@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from halley.ids import LAST_ID, first_id_at
+from halley.ids import first_id_at
 from halley.models.catalog import Catalog
 from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.key_usage import KeyUsages
 from halley.predictions.search import FoundRuns, SearchPart
-from halley.store.sqlite import SqliteStore, files, open_sqlite, repeats, retention, search
+from halley.store.sqlite import SqliteStore, files, open_sqlite, repeats, retention, search, walks
 from halley.store.sqlite.walks import Walker
 from halley.testing.clock import T0
 from halley.testing.stores.maker import Maker
@@ -78,6 +78,7 @@ DELIVERIES = (
     " body_sha256, body_bytes, started_at, outcome)"
     " SELECT id, account_id, id, 'm', 'completed', 1, '', '{}', '', 1, 1, 'delivered' FROM predictions"
 )
+ALL_FIT = PredictionFilter()
 NONE_FITS = read_filter({"provider": "x"})
 LIVE = read_filter({"status": "starting"})
 
@@ -221,9 +222,24 @@ async def test_a_search_ends_when_nobody_waits_for_it(tmp_path: Path, monkeypatc
         assert len(turns.names) == 3  # the last one looks at nothing
         assert page.has_older
         assert page.resume is not None
-        await store._writer.submit(_wait, "bert")
-        page = await store.search("anna", LIVE, SearchPart(limit=20, is_over=lambda: True))
-        assert (page.items, page.resume) == ((), LAST_ID)
+
+
+async def test_who_closes_its_side_at_once_gets_to_the_end_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walks, "_FIRST_STEP", 3)
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        await store._writer.submit(_add, 1, 10)
+        resume: str | None = None
+        found: list[str] = []
+        for _ in range(5):
+            part = SearchPart(limit=20, older_than=resume, is_over=lambda: True)
+            page = await store.search_ids("anna", ALL_FIT, part)
+            found += page.ids
+            if (resume := page.resume) is None:
+                break
+        assert resume is None
+        assert len(found) == 10
 
 
 async def test_runs_of_a_key_that_were_not_looked_at_are_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from halley.web.forms.names import press, read_pairs
-from halley.web.forms.posted import read_json
+from halley.web.forms.posted import JsonReader, read_json
 from halley.web.forms.schema import read_form
 from halley.web.forms.view import input_from, state_of_post
 
@@ -42,6 +42,9 @@ def test_all_texts_of_a_form_have_so_many_values_together() -> None:
     _, faults = input_from(form, state_of_post(form, [(f"input.{name}", text) for name in "abcdef"]))
     assert [fault.path for fault in faults] == [("d",), ("e",), ("f",)]
     assert read_json('"' + "[," * 60_000 + '"')  # in a string they are no values
+    texts = JsonReader()
+    texts.read('"' + "," * 40_000 + '"')
+    assert len(texts.read("[" + "1," * 20_000 + "1]")) == 20_001
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:

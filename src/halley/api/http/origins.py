@@ -68,7 +68,7 @@ class Variants:
             if max(len(self._by_request), len(self._by_value)) >= _REMEMBERED:
                 self._by_request.clear()
                 self._by_value.clear()
-            if sum(len(text) for text in key[:3] if isinstance(text, bytes)) <= _REMEMBERED_BYTES:
+            if sum(len(text) for text in (*key[:3], *(key[6] or ())) if text is not None) <= _REMEMBERED_BYTES:
                 self._by_request[key] = variant
         return variant
 

@@ -28,3 +28,12 @@ def meant_by(wanted: PredictionFilter, *, expose_aborted: bool) -> PredictionFil
         return wanted
     statuses = wanted.statuses | {status for status in Status if OFFICIAL[status] in wanted.statuses}
     return msgspec.structs.replace(wanted, statuses=statuses)
+
+
+def shown_to(wanted: PredictionFilter, *, expose_aborted: bool) -> PredictionFilter:
+    """The filter as such a caller gave it, without the statuses that `meant_by` added."""
+    if expose_aborted:
+        return wanted
+    given = wanted.statuses
+    added = {status for status in given if OFFICIAL[status] is not status and OFFICIAL[status] in given}
+    return msgspec.structs.replace(wanted, statuses=wanted.statuses - added)

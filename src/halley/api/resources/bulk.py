@@ -10,7 +10,7 @@ from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import all_invalid, invalid
-from halley.api.presentation.statuses import OFFICIAL, meant_by
+from halley.api.presentation.statuses import OFFICIAL, meant_by, shown_to
 from halley.api.presentation.wire.bulk import (
     BulkActionBody,
     BulkExample,
@@ -69,8 +69,12 @@ async def preview(call: Call, parts: ApiContext) -> Response:
         until = replace(request.filter, created_before=parts.clock.now() + _NEXT)
         request = replace(request, filter=until)
     chosen = await parts.bulk.choose(request, call.account_id, is_over=lambda: GONE_KEY in call.scope)
+    if chosen.is_part:
+        raise BadRequest("The client closed its side of the connection before all predictions were counted.")
     rows = [await parts.predictions.outline(one, call.account_id) for one in chosen.ids[::-1][:EXAMPLES]]
-    wanted = request.narrowed
+    wanted = (
+        None if request.narrowed is None else shown_to(request.narrowed, expose_aborted=call.variant.expose_aborted)
+    )
     shown = BulkPreview(
         action=request.kind.value,
         filter=None if wanted is None else wanted.members(),
@@ -235,11 +239,16 @@ def _reason(one: ReasonCount) -> BulkReason:
 def _shown(call: Call, action: BulkAction) -> BulkActionBody:
     url = f"{call.variant.base}/bulk-actions/{action.id}"
     is_running = action.state is BulkState.RUNNING
+    wanted = (
+        None
+        if action.filter is None
+        else shown_to(read_filter(action.filter), expose_aborted=call.variant.expose_aborted)
+    )
     return BulkActionBody(
         id=action.id,
         action=action.kind.value,
-        filter=None if action.filter is None else dict(action.filter),
-        description=_described(None if action.filter is None else read_filter(action.filter), action.total),
+        filter=None if wanted is None else wanted.members(),
+        description=_described(wanted, action.total),
         status=action.state.value,
         status_reason=action.waiting if is_running else action.reason,
         created_at=rfc3339(action.created_at),

@@ -111,11 +111,11 @@ class SearchRows(SqlitePart):
     ) -> T:
         """What `finish` makes of all that was found."""
         while True:
-            if part.is_over():
-                walker.stop()
             outcome: T | None = await self._reads.in_turn(account_id, _step, walker, finish)
             if outcome is not None:
                 return outcome
+            if part.is_over():  # not before the first step: a client that closes its side early gets a page, too
+                walker.stop()
 
 
 def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = None) -> Walk:

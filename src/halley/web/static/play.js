@@ -35,7 +35,7 @@ function swap(next, sent, button) {
 let last = { since: -1e9 };
 function isDouble(sent) {
   const passed = performance.now() - last.since;
-  return passed < (last.isSending ? 10000 : [...sent].every(([control, value]) => last.sent?.get(control) === value) ? 400 : 0);
+  return passed < (last.isSending ? 10000 : [...sent].every(([control, value]) => control.name === "once" || last.sent?.get(control) === value) ? 400 : 0);
 }
 
 async function send(button, isAgain) {

@@ -52,8 +52,8 @@ class ErrorReportBody(msgspec.Struct, kw_only=True):
     """Failed predictions that were created from `since` to `until`, in groups, the largest first.
 
     If `is_complete` is false, there were more than could be looked at, and `since` is when the oldest of those was
-    created. `looked_at` counts all failed ones of this time, also those that the filters leave out. `left_out` failures
-    are in groups that are not listed. The first interval begins at `starts_at`.
+    created. `looked_at` counts all failed or aborted ones of this time, also those that the filters leave out.
+    `left_out` failures are in groups that are not listed. The first interval begins at `starts_at`.
     """
 
     since: Time
