@@ -299,8 +299,9 @@ class Recorder:
 
     async def _keep(self, part: OutputPart) -> NewEvent | None:
         if part.links and self._is_stopped:
+            await asyncio.sleep(0)  # there may be many
             self._check_lease()
-            return None
+            return self._not_kept(part, _STOPPED)
         try:
             kept = await (self._fetched(part) if part.links else self._kept(part))
         except LeaseLost:  # no fault of the output: the run continues, and must not be canceled
