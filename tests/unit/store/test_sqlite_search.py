@@ -107,6 +107,12 @@ def _add_others(connection: sqlite3.Connection) -> None:
     connection.execute(DELIVERIES)
 
 
+def _look_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each step of a search look at so many rows."""
+    monkeypatch.setattr(walks, "_FIRST_STEP", rows)
+    monkeypatch.setattr(search, "_step_rows", lambda _: rows)
+
+
 class Turns:
     """Notes which account used the reading connection, and the steps of SQLite's machine of each use, in hundreds."""
 
@@ -211,6 +217,23 @@ async def test_the_queue_is_walked_through_in_steps(tmp_path: Path, monkeypatch:
         assert (await store.load("bert", None)).waiting == MANY
         assert (await store.load("bert", "demo/*")).waiting == MANY
         assert max(turns.steps) < 800
+
+
+async def test_an_end_in_the_queue_is_a_prediction_of_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _look_at_once(2, monkeypatch)
+    maker, own, ends = Maker(), list[str](), list[str]()
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        for account_id in ("bert", "anna", "bert") * 6:
+            made = (await store.create(maker.new(account_id))).prediction
+            own += [made.id] * (account_id == "anna")
+        wanted = read_filter({"status": "starting", "provider": "x"})
+        for _ in own:
+            part = SearchPart(limit=2, most_rows=1, older_than=ends[-1] if ends else None)
+            end = (await store.search("anna", wanted, part)).resume
+            ends += [] if end is None else [end]
+    assert ends == own[:0:-1]  # after the oldest one of the account there is nothing more
 
 
 async def test_a_search_ends_when_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ class SearchContract(StoreSuite):
             for account_id in ("bert", "anna", "bert"):
                 made = (await store.create(maker.new(account_id))).prediction
                 own += [made.id] * (account_id == "anna")
-        wanted, part, ends = read_filter({"status": "starting", "provider": "x"}), SearchPart(limit=2), list[str]()
+        wanted, ends = read_filter({"status": "starting", "provider": "x"}), list[str]()
         while True:
             part = SearchPart(limit=2, most_rows=2, older_than=ends[-1] if ends else None)
             end = (await store.search("anna", wanted, part)).resume
