@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from halley.ids import first_id_at
+from halley.ids import FIRST_ID, LAST_ID, first_id_at
 from halley.models.catalog import Catalog
 from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.key_usage import KeyUsages
 from halley.predictions.search import FoundRuns, SearchPart
+from halley.predictions.status import Fact
 from halley.store.sqlite import SqliteStore, files, open_sqlite, repeats, retention, search, walks
 from halley.store.sqlite.walks import Walker
 from halley.testing.clock import T0
-from halley.testing.stores.maker import Maker
+from halley.testing.stores.maker import Maker, claim_one
 
 pytestmark = pytest.mark.anyio
 
@@ -234,6 +236,62 @@ async def test_an_end_in_the_queue_is_a_prediction_of_the_account(
             end = (await store.search("anna", wanted, part)).resume
             ends += [] if end is None else [end]
     assert ends == own[:0:-1]  # after the oldest one of the account there is nothing more
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_a_page_shows_what_fits_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    _look_at_once(1, monkeypatch)
+    maker, gone = Maker(), list[str]()
+    start: dict[str, str] = {"newer_than": FIRST_ID} if backwards else {"older_than": LAST_ID}
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        made = [(await store.create(maker.new(input=b'"%b"' % (b"x" * 500)))).prediction.id for _ in range(5)]
+        walked = made if backwards else made[::-1]
+        in_turn = store._reads.in_turn
+
+        async def turn(account_id: str, step: Any, walker: Walker, finish: Any) -> Any:
+            if gone and any(row[0] == gone[0] for row in walker.found):
+                await store.cancel(gone.pop(), "anna", maker.clock.now())
+            return await in_turn(account_id, step, walker, finish)
+
+        async def page(**limits: int) -> tuple[list[str], bool, str | None]:
+            """The ids in the order of the walk, whether there are more, and where it goes on."""
+            found = await store.search("anna", LIVE, SearchPart(**start, **limits))  # type: ignore[arg-type]
+            ids = [item.id for item in found.items]
+            return (ids[::-1], found.has_newer, found.resume) if backwards else (ids, found.has_older, found.resume)
+
+        monkeypatch.setattr(store._reads, "in_turn", turn)
+        gone.append(walked[1])
+        assert await page(limit=2) == ([walked[0]], True, walked[1])
+        gone.append(walked[0])
+        assert await page(limit=10, limit_bytes=1100) == ([walked[2], walked[3]], True, None)
+        gone.append(walked[2])
+        assert await page(limit=1) == ([], True, walked[2])
+        assert await page(limit=10) == (walked[3:], False, None)
+        assert not gone
+
+
+async def test_a_page_is_as_long_as_it_is_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _look_at_once(1, monkeypatch)
+    maker = Maker()
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        oldest, newest = [(await store.create(maker.new())).prediction.id for _ in range(2)]
+        claimed = [await claim_one(store, maker)]
+        in_turn = store._reads.in_turn
+
+        async def turn(account_id: str, step: Any, walker: Walker, finish: Any) -> Any:
+            if claimed and walker.found:
+                events = [maker.started(), maker.output("x" * 5000)]
+                await store.finish(claimed.pop().lease, Fact.SUCCEEDED, maker.clock.now(), events=events)
+            return await in_turn(account_id, step, walker, finish)
+
+        monkeypatch.setattr(store._reads, "in_turn", turn)
+        part = SearchPart(limit=10, limit_bytes=1000, newer_than=FIRST_ID)
+        page = await store.search("anna", PredictionFilter(), part)
+        assert ([item.id for item in page.items], page.has_newer, page.resume) == ([oldest], True, None)
+        page = await store.search("anna", PredictionFilter(), msgspec.structs.replace(part, newer_than=oldest))
+        assert ([item.id for item in page.items], page.has_newer) == ([newest], False)
 
 
 async def test_a_search_ends_when_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,9 @@ class SearchRows(SqlitePart):
         backwards = part.newer_than is not None
         walk = _walk(account_id, wanted, source)
         walker = Walker(walk, f"p.id, {SIZE}", part, limit=part.limit + 1, backwards=backwards)
-        return await self._walked(account_id, walker, part, partial(_read_page, self._recent.get, part))
+        return await self._walked(
+            account_id, walker, part, partial(_read_page, self._recent.get, wanted.wanted_statuses, part)
+        )
 
     async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
         walker = Walker(_walk(account_id, wanted), "p.id", part, limit=part.limit + 1)
@@ -172,13 +174,16 @@ class _Tests:
         self.text += f" AND {condition}"
         self.values += values
 
+    def add_statuses(self, statuses: frozenset[Status]) -> None:
+        """One of these, or any if none is given."""
+        if statuses:
+            self.add(f"p.status IN ({', '.join('?' * len(statuses))})", *sorted(statuses))
+
     def add_filter(self, wanted: PredictionFilter, source: Source | None) -> None:
         """All of it but the tag and the times."""
         if wanted.is_impossible:
             self.add("p.number < 0")  # none: with a constant the named index could not be used
-        statuses = wanted.wanted_statuses
-        if statuses:
-            self.add(f"p.status IN ({', '.join('?' * len(statuses))})", *sorted(statuses))
+        self.add_statuses(wanted.wanted_statuses)
         if wanted.model is not None and "*" in wanted.model:
             self.add("p.model GLOB ?", _glob(wanted.model))
         for column, value in (
@@ -209,20 +214,36 @@ def _step(
     return finish(connection, walker) if walker.is_done else None
 
 
-def _read_page(recent: Recent, part: SearchPart, connection: sqlite3.Connection, walker: Walker) -> FoundPredictions:
+def _read_page(
+    recent: Recent, statuses: frozenset[Status], part: SearchPart, connection: sqlite3.Connection, walker: Walker
+) -> FoundPredictions:
+    """What was found, as it is now: predictions that went on while the others were looked for may not fit any more."""
     backwards = part.newer_than is not None
-    heads, end = walker.found, walker.end
-    count = fitting([size for _, size in heads[: part.limit]], part.limit_bytes)
-    ids = [prediction_id for prediction_id, _ in heads[:count]]
-    is_cut = len(heads) > count
-    has_more = is_cut or end is not None
-    items = records(connection, recent, ids[::-1] if backwards else ids)
+    walked = [prediction_id for prediction_id, _ in walker.found[: part.limit]]
+    sizes = dict(walker.found) if walker.is_of_one_snapshot else _sizes(connection, statuses, walked)
+    count = fitting([sizes.get(prediction_id, 0) for prediction_id in walked], part.limit_bytes)
+    is_cut = len(walker.found) > count
+    has_more = is_cut or walker.end is not None
+    ids = [prediction_id for prediction_id in walked[:count] if prediction_id in sizes]
+    rows = records(connection, recent, ids)  # recent ones are newer than what was read
+    items = [row for row in rows if not statuses or row.status in statuses]
+    resume = walker.end
+    if is_cut:
+        resume = walked[count - 1] if not items or items[-1].id != walked[count - 1] else None
     return FoundPredictions(
-        items=items,
+        items=tuple(items[::-1] if backwards else items),
         has_older=has_more if not backwards else True,
         has_newer=has_more if backwards else part.older_than is not None,
-        resume=None if is_cut else end,
+        resume=resume,
     )
+
+
+def _sizes(connection: sqlite3.Connection, statuses: frozenset[Status], ids: list[str]) -> dict[str, int]:
+    """The sizes of those that have one of these statuses, or any if none is given."""
+    tests = _Tests()
+    tests.add_statuses(statuses)
+    statement = f"SELECT p.id, {SIZE} FROM predictions AS p WHERE p.id IN (SELECT value FROM json_each(?)){tests.text}"  # noqa: S608 - constants
+    return dict(connection.execute(statement, (msgspec.json.encode(ids).decode(), *tests.values)).fetchall())
 
 
 def _read_ids(part: SearchPart, connection: sqlite3.Connection, walker: Walker) -> FoundIds:  # noqa: ARG001

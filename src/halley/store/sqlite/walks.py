@@ -44,7 +44,8 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
 
 class Walker:
     """How far a walk has come. `found` has `limit` rows at most; `end` is the last id that was looked at, if the walk
-    ended there though there may be more after it. If it `counts`, `looked_at` is the number of all rows.
+    ended there though there may be more after it. If it `counts`, `looked_at` is the number of all rows. It
+    `is_of_one_snapshot` if it ended in its first step.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Walker:
         self.found: list[Any] = []
         self.end: str | None = None
         self.is_done = False
+        self.is_of_one_snapshot = True
         self.looked_at = 0
         self._counts = counts
         self._walk = walk
@@ -126,3 +128,5 @@ class Walker:
         self._reached, self._ids = reached or self._reached, self._beyond(self._ids, last)
         if self.looked_at >= self._most_rows or len(self.found) >= self._limit:
             self.stop()
+        else:
+            self.is_of_one_snapshot = False
