@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Final, NamedTuple, assert_never
 
@@ -22,6 +22,7 @@ TURN_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 60.0  # between the first two looks for one; each further pause is twice as long
 LONGEST_PAUSE_SECONDS: Final = 900.0
 AT_ONCE: Final = 5  # predictions of one service in one turn, because a look may read 20 pages of its list
+NAMED_LOOKS: Final = 3  # for the run that a webhook names, at a service that does not show it, or not as ours
 _MOST: Final = 100
 _MOST_NAMED: Final = 1000  # in one turn; a name that is left out costs only this way of finding it
 _REDACTED: Final = b"[REDACTED]"
@@ -34,6 +35,13 @@ class LatePlace(NamedTuple):
     name: str
     finder: RunFinder
     seconds: float
+
+
+class _Name(msgspec.Struct):
+    """The run of a prediction, as a webhook says, and how many more looks that do not find it are made."""
+
+    run: str
+    looks: int = NAMED_LOOKS
 
 
 class LateRuns:
@@ -53,13 +61,16 @@ class LateRuns:
         self._store = store
         self._found = found
         self._clock = clock
-        self._named: dict[str, str] = {}  # runs by prediction, as webhooks say
+        self._named: dict[str, _Name] = {}  # by prediction
         self._next: dict[str, tuple[float, float]] = {}  # of a prediction: when to look again, and the pause after that
 
     def take(self, hint: UpstreamHint) -> None:
         """A webhook has come for an attempt that is over: most are for runs whose end was seen before."""
-        if hint.upstream_id and len(self._named) < _MOST_NAMED:
-            self._named[hint.place.prediction_id] = hint.upstream_id
+        one, run = hint.place.prediction_id, hint.upstream_id
+        if not run or len(self._named) >= _MOST_NAMED or (one in self._named and self._named[one].run == run):
+            return
+        self._named[one] = _Name(run)
+        self._next.pop(one, None)  # it is asked for in the next turn, and then as seldom as others
 
     async def turn(self) -> None:
         """Wait until the next look is due, and look."""
@@ -69,41 +80,40 @@ class LateRuns:
     async def look(self) -> None:
         """Look for what is due. A service that cannot be asked is asked in a later turn."""
         seen: set[str] = set()
-        asked: set[str] = set()
-        named, self._named = self._named, {}
+        known = set(self._named)
         for place in self._places():
             since = self._clock.now() - timedelta(seconds=place.seconds)
             rows = await self._store.unclear(place.name, since, _MOST)
             seen.update(row.id for row in rows)
-            asked |= await self._look_at(place, rows, named)
-        # a service that cannot be asked now, or a submit that is looked for still: the name comes only once
-        self._named = {one: run for one, run in named.items() if one in seen - asked} | self._named
+            await self._look_at(place, rows)
+        # a name comes only once: also for a submit that is looked for still, and while the service cannot be asked
+        self._named = {one: name for one, name in self._named.items() if one in seen or one not in known}
         self._next = {one: next_look for one, next_look in self._next.items() if one in seen}
 
-    async def _look_at(self, place: LatePlace, rows: list[Prediction], named: Mapping[str, str]) -> set[str]:
-        """Returns the predictions whose runs were asked for."""
-        asked: set[str] = set()
-        due = [row for row in rows if _is_unknown(row) and (row.id in named or self._is_due(row))][:AT_ONCE]
+    async def _look_at(self, place: LatePlace, rows: list[Prediction]) -> None:
+        # what has waited longest comes first: else some that can never be asked for would hide all others
+        due = sorted((row for row in rows if _is_unknown(row) and self._is_due(row)), key=self._due_at)[:AT_ONCE]
         alike = Counter(_request(row) for row in rows) if due else Counter()
         for row in due:
             self._put_off(row)
+            name = self._named.get(row.id)
             # of two equal requests without a clear answer, it cannot be said which one began the run
-            is_alone = row.handle is not None or row.id in named
+            is_alone = row.handle is not None or name is not None
             if not is_alone and (alike[_request(row)] > 1 or not row.input or _REDACTED in row.input):
                 continue
             try:
-                handle = await self._run_of(place, row, named.get(row.id))
+                handle = await self._run_of(place, row, None if name is None else name.run)
                 if handle is not None:
                     await self._found(row.id, place.name, handle)
             except ProviderBusy as error:
                 _log.info("%s cannot be asked for the run of %s now: %s", place.name, row.id, error)
-                return asked
+                return
             except HalleyError as error:
                 _log.info("the run of %s at %s is not looked for: %s", row.id, place.name, error)
             except Exception:  # noqa: BLE001 - an answer that cannot be read must not hide all other runs
                 _log.exception("looking for the run of %s at %s broke", row.id, place.name)
-            asked.add(row.id)
-        return asked
+            if name is not None:
+                self._asked(row, name)
 
     async def _run_of(self, place: LatePlace, row: Prediction, named: str | None) -> str | None:
         if row.handle is not None:  # the service had lost it
@@ -121,7 +131,16 @@ class LateRuns:
         return await place.finder.find_begun(work, (ended_at - row.created_at).total_seconds(), named)
 
     def _is_due(self, row: Prediction) -> bool:
-        return self._next.get(row.id, (0.0, 0.0))[0] <= self._clock.elapsed()
+        return self._due_at(row) <= self._clock.elapsed()
+
+    def _due_at(self, row: Prediction) -> float:
+        return self._next.get(row.id, (0.0, 0.0))[0]
+
+    def _asked(self, row: Prediction, name: _Name) -> None:
+        """A service may show a run later than its webhook comes, or by another id."""
+        name.looks -= 1
+        if name.looks <= 0 and self._named.get(row.id) is name:
+            del self._named[row.id]
 
     def _put_off(self, row: Prediction) -> None:
         _, pause = self._next.get(row.id, (0.0, FIRST_PAUSE_SECONDS))

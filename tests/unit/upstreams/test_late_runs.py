@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from halley.clock import SystemClock
-from halley.dispatch.late_runs import AT_ONCE, LatePlace, LateRuns
+from halley.dispatch.late_runs import AT_ONCE, NAMED_LOOKS, LatePlace, LateRuns
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import HookPlace, UpstreamHint
-from halley.dispatch.upstreams import RunFinder
+from halley.dispatch.upstreams import RunFinder, UpstreamTarget
 from halley.errors import ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
 from halley.predictions.ports import NewPrediction
@@ -24,6 +24,7 @@ from halley.providers.http_job.provider import JobProvider
 from halley.providers.replicate.provider import ReplicateProvider
 from halley.store.memory import MemoryStore
 from halley.testing.providers import work_of
+from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.opening import Held, open_provider
 from halley.testing.replicate.scripts import echo
 from halley.testing.replicate.server import serve
@@ -99,6 +100,8 @@ class Finder:
     def __init__(self) -> None:
         self.runs: dict[str, str] = {}
         self.handles: set[str] = set()
+        self.busy: set[str] = set()
+        self.absent: set[str] = set()
         self.asked: list[str] = []
         self.error: Exception | None = None
 
@@ -108,15 +111,14 @@ class Finder:
 
     async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         assert 0 <= within_seconds <= work.age_seconds
-        if named is not None:
-            self.asked.append(named)
-            if self.error is not None:
-                raise self.error
-            return named
-        text = str(msgspec.json.decode(work.input)["text"])
+        text = named or str(msgspec.json.decode(work.input)["text"])
         self.asked.append(text)
         if self.error is not None:
             raise self.error
+        if text in self.busy:
+            raise ProviderBusy("It cannot be asked for this one.")
+        if named is not None:
+            return None if named in self.absent else named
         return self.runs.get(text)
 
 
@@ -124,8 +126,11 @@ class World:
     def __init__(self) -> None:
         self.maker, self.finder = Maker(), Finder()
         self.store = MemoryStore(clock=self.maker.clock)
-        place = LatePlace(UPSTREAM, self.finder, 3600.0)
-        self.late = LateRuns(lambda: [place], self.store, self.found, self.maker.clock)
+        self.late = self.late_at(self.finder)
+
+    def late_at(self, finder: RunFinder) -> LateRuns:
+        place = LatePlace(UPSTREAM, finder, 3600.0)
+        return LateRuns(lambda: [place], self.store, self.found, self.maker.clock)
 
     async def found(self, prediction_id: str, provider: str, upstream_id: str) -> Settled:
         row = self.maker.prediction(provider=provider, handle=upstream_id, submit_state=SubmitState.SUBMITTED)
@@ -224,9 +229,9 @@ async def test_what_a_webhook_names_is_kept_until_the_service_can_be_asked() -> 
     rows = [await world.lost("a"), await world.lost("a")]
     world.finder.error = ProviderBusy("not now")
     world.late.take(UpstreamHint(place=HookPlace(rows[1].id, 1, "back"), upstream_id="run-2"))
-    assert [await world.look(30), await world.look(30)] == [["run-2"], ["run-2"]]
+    assert [await world.look(30) for _ in range(3)] == [["run-2"], [], ["run-2"]]
     world.finder.error = None
-    assert [await world.look(30), await world.look(30)] == [["run-2"], []]
+    assert [await world.look(120), await world.look(30)] == [["run-2"], []]
     assert [await world.how(row) for row in rows] == [None, "found"]
 
 
@@ -236,8 +241,66 @@ async def test_a_run_that_a_webhook_names_is_checked_at_its_service() -> None:
         theirs, mine = service.begin("test/echo", {"text": "other"}), service.begin("test/echo", {"text": "abc"})
         found = [await provider.find_begun(work(), 30.0, named) for named in (theirs.id, "absent", "../x", mine.id)]
         assert found == [None, None, None, mine.id]
+        service.plan("read", says(503))
+        with pytest.raises(ProviderBusy, match="503"):
+            await provider.find_begun(work(), 30.0, mine.id)
         held.handles.add(mine.id)
         assert await provider.find_begun(work(), 30.0, mine.id) is None
+
+
+@pytest.mark.parametrize("style", ["replicate", "cometapi", "halley"])
+async def test_a_run_that_a_webhook_names_is_not_given_up_while_its_service_is_out_of_order(style: Style) -> None:
+    world, service = World(), FakeService({"test/echo": echo}, style=style)
+    rows = [await world.lost("abc") for _ in range(2)]
+    links = {"find_target": lambda _: UpstreamTarget(model="test/echo")}
+    async with serve(service) as server, open_provider(server.url, style, links=links) as provider:
+        late = world.late_at(provider)
+        named = service.begin("test/echo", {"text": "abc"})
+        service.plan("read", says(503), ServiceFault(cut="answer"), says(404), says(404))
+        late.take(UpstreamHint(place=HookPlace(rows[1].id, 1, "back"), upstream_id=named.id))
+        for seconds in (0, 60, 120, 240):
+            world.maker.clock.advance(seconds)
+            await late.look()
+            assert [await world.how(row) for row in rows] == [None, None]
+        world.maker.clock.advance(480)
+        await late.look()
+    assert [await world.how(row) for row in rows] == [None, "found"]
+
+
+async def test_a_name_that_the_service_does_not_know_does_not_keep_its_run_from_being_found() -> None:
+    world = World()
+    row = await world.lost("a")
+    world.finder.absent.add("of-its-backend")
+    world.late.take(UpstreamHint(place=HookPlace(row.id, 1, "back"), upstream_id="of-its-backend"))
+    world.finder.runs["a"] = "run-1"
+    assert [await world.look(500) for _ in range(4)] == [*[["of-its-backend"]] * NAMED_LOOKS, ["a"]]
+    assert await world.how(row) == "found"
+
+
+async def test_a_name_is_asked_for_at_once_and_then_less_and_less_however_often_it_comes() -> None:
+    world = World()
+    row = await world.lost("a")
+    for _ in range(5):
+        await world.look(300)
+    world.finder.error = ProviderBusy("not now")
+    await world.lost("b")
+    looks = []
+    for n in range(0, 600, 30):
+        world.late.take(UpstreamHint(place=HookPlace(row.id, 1, "back"), upstream_id="run-1"))
+        if "run-1" in await world.look(30):
+            looks.append(n)
+    assert looks == [0, 60, 180, 420]
+
+
+async def test_no_run_hides_those_after_it() -> None:
+    world = World()
+    rows = [await world.lost(str(n)) for n in range(40)]
+    world.finder.busy = {"run-0", *(str(n) for n in range(1, 39))}  # such as a page of a model that answers 403
+    world.finder.runs["39"] = "run-39"
+    world.late.take(UpstreamHint(place=HookPlace(rows[0].id, 1, "back"), upstream_id="run-0"))
+    asked = [one for _ in range(60) for one in await world.look(30)]
+    assert set(asked) == {"run-0", *(str(n) for n in range(1, 40))}
+    assert await world.how(rows[39]) == "found"
 
 
 async def test_a_turn_is_bounded_and_a_service_that_does_not_answer_is_left_alone() -> None:

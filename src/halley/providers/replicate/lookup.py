@@ -120,10 +120,13 @@ class LostCreates:
         return (found.sure[0] or None) if is_it else None
 
     async def find_named(self, create: Create, handle: str) -> str | None:
-        """This run, which a webhook with the create's token names, if the service shows that it can be the create's."""
-        hook = Hook("")
-        hook.named.append(handle)
-        return await NamedRuns(create, hook, api=self._api, taken=self._of_others, clock=self._clock).find()
+        """This run, which a webhook with the create's token names, if the service shows that it can be the create's.
+
+        Raises:
+            ProviderBusy: the service cannot be asked now.
+        """
+        named = NamedRuns(create, None, api=self._api, taken=self._of_others, clock=self._clock)
+        return handle if await named.is_ours(handle) else None
 
     async def _by_key(self, create: Create, named: NamedRuns, may_repeat: Callable[[], bool]) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""

@@ -1,6 +1,7 @@
 """Finds the run of a lost create by a webhook: its address has a token of this create alone, its body names the run."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -40,8 +41,9 @@ class NamedRuns:
     async def find(self) -> str | None:
         """The run that was named, if the service shows it and it can be the one of the create."""
         for handle in () if self._hook is None else tuple(self._hook.named):
-            if handle not in self._wrong and await self._is_ours(handle):
-                return handle
+            with suppress(ProviderBusy):  # asked again after the next wait
+                if handle not in self._wrong and await self.is_ours(handle):
+                    return handle
         return None
 
     async def until(self, seconds: float) -> str | None:
@@ -68,14 +70,16 @@ class NamedRuns:
             self._hook.leave(sleep.ring)
         return await self.find()
 
-    async def _is_ours(self, handle: str) -> bool:
+    async def is_ours(self, handle: str) -> bool:
+        """Whether the service shows this run now, and it can be the one of the create.
+
+        Raises:
+            ProviderBusy: the service cannot be asked now.
+        """
         if not is_handle(handle):
             self._wrong.add(handle)
             return False
-        try:
-            row = await self._api.get(run_path(handle))
-        except ProviderBusy:
-            return False  # asked again after the next wait
+        row = await self._api.get(run_path(handle))
         if row is None:
             return False  # a service may show a run later than its webhook arrives
         given = msgspec.json.decode(self._create.input)
