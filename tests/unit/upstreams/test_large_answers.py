@@ -1,8 +1,9 @@
 """An answer with very many values does not hold up other work: it is looked through in steps."""
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from halley.dispatch.ports import OutputPart, Progress
 from halley.dispatch.upstreams import UpstreamTarget
-from halley.providers.services import outputs
+from halley.providers.cog.exchange import CogExchange
+from halley.providers.services import outputs, steps
+from halley.providers.services.api import Answer
 from halley.providers.services.steps import with_turns
 from halley.testing.cog.models import ITEMS as PARTS
 from halley.testing.cog.models import Running, document
@@ -18,6 +21,7 @@ from halley.testing.cog.opening import open_provider as open_cog
 from halley.testing.cog.server import FakeCog
 from halley.testing.cog.server import serve as serve_cog
 from halley.testing.http_jobs import PREDICTIONS, open_job
+from halley.testing.providers import outputs as outputs_of
 from halley.testing.providers import within, work_of
 from halley.testing.replicate.opening import open_provider
 from halley.testing.replicate.scripts import Stage
@@ -94,6 +98,39 @@ async def test_the_parts_of_a_cog_server_are_given_in_steps() -> None:
         assert (await within(provider.follow(handle, lambda _: turns.note()))).status == "succeeded"
     assert sum(turns.done.values()) == ITEMS
     assert max(turns.done.values()) <= 500
+
+
+async def test_an_end_that_comes_while_the_parts_of_a_state_are_made_loses_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    making, has_end = threading.Event(), threading.Event()
+    make, read = steps._some, CogExchange._read
+
+    def make_slowly(parts: Iterator[Progress]) -> list[Progress]:
+        batch = make(parts)
+        if not making.is_set():
+            making.set()
+            has_end.wait(20)
+        return batch
+
+    def note_end(exchange: CogExchange, answer: Answer) -> Any:
+        asyncio.get_running_loop().call_later(0.05, has_end.set)
+        return read(exchange, answer)
+
+    async def grow(run: Running) -> Any:
+        run.output += [str(number) for number in range(ITEMS)]
+        while not making.is_set():
+            await asyncio.sleep(0.005)
+        return list(run.output)
+
+    monkeypatch.setattr(steps, "_some", make_slowly)
+    monkeypatch.setattr(CogExchange, "_read", note_end)
+    said: list[Progress] = []
+    async with serve_cog(FakeCog(grow, document(PARTS, has_stream=False))) as server, open_cog(server) as provider:
+        await provider.find_model(UpstreamTarget(model="test/model"))
+        handle = await within(provider.submit(work_of("v", "a", "p1")))
+        assert (await within(provider.follow(handle, said.append))).status == "succeeded"
+    assert outputs_of(said) == [str(number) for number in range(ITEMS)]
 
 
 async def test_one_part_with_many_links_is_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:

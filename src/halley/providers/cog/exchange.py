@@ -158,7 +158,17 @@ class CogExchange:
         self._run.end(self._run.report.outcome(seen))
 
     async def _say(self, parts: Iterator[Progress], *, is_large: bool) -> None:
-        await emit_all(parts, self._run.say, is_large=is_large)
+        """A cancel takes effect after all parts are reported: the reader of the output has counted those being made."""
+        saying = emit_all(parts, self._run.say, is_large=is_large)
+        if not is_large:  # it never waits
+            await saying
+            return
+        task = asyncio.ensure_future(saying)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await task
+            raise
 
     async def _sent(self, content: bytes) -> _Result:
         """Send it once; while its answer does not come, look at the run."""
