@@ -328,6 +328,54 @@ async def test_a_server_that_drops_events_of_a_stream_gets_no_streams_for_a_whil
         assert server.begun == {"p1": 1, "p2": 1}
 
 
+async def test_a_stream_that_breaks_is_joined_again_although_events_of_another_run_were_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    streams: list[Running] = []
+
+    async def yields(run: Running) -> Any:
+        if run.id == "p1":
+            run._tell("error", {"error": "SSE stream lagged; events were dropped"})
+            await asyncio.sleep(0.05)
+        for _ in range(1000 if run.id == "p2" else 1):
+            if streams.count(run) > 1:
+                break
+            run.yields("a")
+            await asyncio.sleep(0.005)
+        return list(run.output)
+
+    server = cog(yields, "stream", ITEMS, slots=2)
+    follow = server._follow
+
+    async def noted(run: Running, *more: Any) -> bool:
+        streams.append(run)
+        return await follow(run, *more)
+
+    monkeypatch.setattr(server, "_follow", noted)
+    async with one(server) as provider:
+        await loaded(provider, 2)
+        handle = await begun(provider, "p2")
+        _, other = await followed(provider, await begun(provider))
+        server.cut_after = 1
+        said, outcome = await followed(provider, handle)
+        assert (other.reason, outcome.status, server.cut_after) == (UNKNOWN_REASON, "succeeded", None)
+        assert (outputs(said), server.begun) == (streams[0].output, {"p1": 1, "p2": 1})
+
+
+async def test_an_event_of_a_name_that_is_not_known_changes_nothing():
+    async def notes(run: Running) -> Any:
+        run.events.append(("note", {"text": "hello"}))
+        return await echo(run)
+
+    server = cog(notes, "stream")
+    async with one(server) as provider:
+        for run in ("p1", "p2"):
+            said, outcome = await followed(provider, await begun(provider, run))
+            assert (outputs(said), outcome.status) == (["abc"], "succeeded")
+        assert server.begun == {"p1": 1, "p2": 1}
+        assert not provider.report().faults
+
+
 async def test_what_a_joined_stream_repeats_is_not_reported_twice():
     server = cog(spell, "stream", ITEMS)
     server.cut_after = 8

@@ -83,6 +83,7 @@ class CogExchange:
         self._answered = answered
         self._opened = asyncio.Event()  # an event stream has begun
         self._was_joined = False
+        self._lagged = False  # events of this run were dropped: they would be again
 
     @property
     def _server(self) -> CogServer:
@@ -90,7 +91,7 @@ class CogExchange:
 
     async def drive(self) -> None:
         """From the request to the end."""
-        await self._until_end(await self._sent(self._content))
+        await self._until_end(await self._sent(self._content, has_stream=self._has_stream))
 
     async def join(self) -> None:
         """From a run that is there already to the end."""
@@ -115,7 +116,7 @@ class CogExchange:
             pause = min(pause * 1.5, LONGEST_BUSY_SECONDS)
             if not self._server.health.serves and (other := self._best()) is not None:
                 self._run.move(other)
-            result = await self._sent(self._content)
+            result = await self._sent(self._content, has_stream=self._has_stream)
         self._lost("It was sent too often.")
 
     def _is_canceled_by_loss(self, seen: SeenRun) -> bool:
@@ -170,10 +171,10 @@ class CogExchange:
             await task
             raise
 
-    async def _sent(self, content: bytes) -> _Result:
+    async def _sent(self, content: bytes, *, has_stream: bool) -> _Result:
         """Send it once; while its answer does not come, look at the run."""
-        answer = asyncio.ensure_future(self._answer(content))
-        looking = asyncio.ensure_future(self._looking())
+        answer = asyncio.ensure_future(self._answer(content, has_stream=has_stream))
+        looking = asyncio.ensure_future(self._looking(has_stream=has_stream))
         try:
             await asyncio.wait({answer, looking}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -188,8 +189,8 @@ class CogExchange:
                 task.cancel()
             await asyncio.gather(answer, looking, return_exceptions=True)
 
-    async def _answer(self, content: bytes) -> _Result:
-        server, has_stream = self._server, self._has_stream
+    async def _answer(self, content: bytes, *, has_stream: bool) -> _Result:
+        server = self._server
         silence = STREAM_SILENCE_SECONDS if has_stream else HELD_SILENCE_SECONDS
         try:
             async with server.put(self._run.id, content, is_stream=has_stream, silence_seconds=silence) as opened:
@@ -212,9 +213,11 @@ class CogExchange:
         async for event in read_events(opened.chunks, ANSWER_LIMIT_BYTES):
             if (end := end_in(event, self._run.id)) is not None:
                 return end
-            if not is_known(event):
-                self._server.lagged_at = self._clock.monotonic()
+            if event.name == "error":
+                self._lagged, self._server.lagged_at = True, self._clock.monotonic()
                 raise FetchFailed(broken_by(event))
+            if not is_known(event):
+                continue
             if event.name != "start":
                 self._run.begin()
             if event.name == "output" and self._run.is_canceled:
@@ -224,6 +227,7 @@ class CogExchange:
 
     @property
     def _has_stream(self) -> bool:
+        """Whether its next request is for a stream, unless that joins the run."""
         lagged_at = self._server.lagged_at
         has_lagged = lagged_at is not None and self._clock.monotonic() - lagged_at < LAG_SECONDS
         return self._server.abilities.has_stream and not has_lagged
@@ -272,20 +276,20 @@ class CogExchange:
         """The run continues, and another request carries it, or none does."""
         server, self._was_joined = self._server, True
         self._run.begin()
-        if self._has_stream:
-            found = await self._sent(LOOK)  # joins it, or is refused
+        if server.abilities.has_stream and not self._lagged:  # only a stream shows its end now
+            found = await self._sent(LOOK, has_stream=True)  # joins it, or is refused
             return _Word.LOST if isinstance(found, SubmitAnswer) else found
         if not server.abilities.can_look:
             if not self._may_rerun:
                 return _Word.LOST
             await self._clock.sleep(self._rules.look_seconds)
-            return await self._sent(self._content)
+            return await self._sent(self._content, has_stream=self._has_stream)
         await self._looks_until_gone()
         return _Word.LOST
 
-    async def _looking(self) -> None:
+    async def _looking(self, *, has_stream: bool) -> None:
         """Reports progress until it is cancelled; ends only if the server cannot be asked any more."""
-        if self._has_stream:
+        if has_stream:
             await self._opened.wait()
             await self._clock.sleep(FIRST_LOOK_SECONDS)
             self._run.begin()

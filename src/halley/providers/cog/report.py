@@ -103,12 +103,12 @@ def is_unsent(seen: SeenRun) -> bool:
 
 
 def is_known(event: StreamEvent) -> bool:
-    """Whether the event is one of a run that continues; `error` says that the stream is broken."""
+    """Whether the event is one that a run has; `error` says that the stream is broken."""
     return event.name in _NAMES
 
 
 def broken_by(event: StreamEvent) -> str:
-    """Why the stream ends before the run, from an event that is none of a run."""
+    """Why the stream ends before the run, from its event `error`."""
     return f"The event stream ended with an event {event.name!r}: {error_text(event.data) or 'it gives no reason'}."
 
 
