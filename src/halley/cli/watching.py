@@ -110,8 +110,9 @@ class _TimeLimit:
             return float("inf")
         left = self._started + self._seconds - self.timing.monotonic()
         if left <= 0:
+            passed = f"{self._seconds:.3g}" if self._seconds < 100 else f"{self._seconds:.0f}"  # never as 1.2e+03
             raise StillRunning(
-                f"Prediction {self._id} has not ended after {self._seconds:.3g} s.{f' {why}' if why else ''}",
+                f"Prediction {self._id} has not ended after {passed} s.{f' {why}' if why else ''}",
                 hint=f"It keeps running; `halley predictions watch {self._id}` follows it again.",
             )
         return left

@@ -126,6 +126,23 @@ def test_the_time_to_wait_ends_without_touching_the_prediction():
     assert timing.at <= 31  # a hold is asked for in whole seconds
 
 
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.25, "0.25"),
+        (2.5, "2.5"),
+        (29.9991, "30"),
+        (99.97, "100"),
+        (1199.98, "1200"),
+        (86400.0, "86400"),
+        (2e9, "2000000000"),
+    ],
+)
+def test_the_time_that_has_passed_is_shown_as_a_plain_number(seconds, shown):
+    with pytest.raises(StillRunning, match=f"has not ended after {shown} s\\."):
+        follow(Server(Timing(), ends_at=1e99, holds=True), times=WatchTimes(timeout_seconds=seconds, hold_seconds=1e6))
+
+
 def test_a_broken_connection_is_tried_again_for_a_while():
     gone = (
         [None]
