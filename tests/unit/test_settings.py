@@ -16,6 +16,7 @@ from halley.settings import (
     shown,
     without_secrets,
 )
+from halley.settings.names import leaves
 
 
 @pytest.fixture
@@ -189,6 +190,15 @@ def test_unfit_variables_are_refused_by_name(place, environ, words):
     for word in words:
         assert word in str(refused.value)
     assert "short-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", ["limits.x", "limit", "route", "model", "servers", "tls", "isolaton", "zzz"])
+def test_a_variable_that_a_hint_names_exists(place, wrong):
+    with pytest.raises(SettingsError) as refused:
+        read(place, {f"HALLEY_{wrong.upper().replace('.', '__')}": "1"})
+    _, found, meant = str(refused.value).partition("Did you mean ")
+    names = {f"HALLEY_{name.upper().replace('.', '__')}" for name in leaves()}
+    assert not found or meant.removesuffix("?") in names
 
 
 def test_a_missing_config_file_is_an_error(place):

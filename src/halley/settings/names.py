@@ -76,7 +76,8 @@ def unknown(name: str, origin: str, kind: type[SettingsTable] | None = None) -> 
     if name in groups():
         return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings in the lines below it.")
     group, _, key = name.rpartition(".")
-    known = [*leaves(), *groups(), *NAMED]
+    is_variable = origin.startswith("HALLEY_")
+    known = [*leaves()] if is_variable else [*leaves(), *groups(), *NAMED]  # no variable gives a table
     if (named := split_named(group)) is not None:
         kinds = NAMED[named[0]].kinds
         fields = named_fields(named[0]) if kind is None else fields_of(kind)
@@ -89,7 +90,6 @@ def unknown(name: str, origin: str, kind: type[SettingsTable] | None = None) -> 
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = " `halley config show` lists all settings."
     if close:
-        is_variable = origin.startswith("HALLEY_")
         meant = f"HALLEY_{close[0].upper().replace('.', '__')}" if is_variable else close[0]
         hint = f" Did you mean {meant}?"
     return SettingsError(f"There is no setting {name} ({origin}).{hint}")
