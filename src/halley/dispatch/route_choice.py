@@ -31,6 +31,10 @@ class Chooser(Protocol):
         """Whether another provider than this one may accept a run, now or later."""
         ...
 
+    def only_adopts(self, version: str) -> bool:
+        """Whether slots of the version are for runs that were begun earlier: none begins."""
+        ...
+
     def began(self, name: str) -> None:
         """A run begins there."""
         ...
@@ -55,11 +59,12 @@ class _Others(NamedTuple):
 
 
 class _Taken(NamedTuple):
-    """A slot that was taken, and the turn that this took."""
+    """A slot that was taken, and the turn that this took. `only_adopts`: no run begins with it."""
 
     slot: HeldSlot
     turns: WeightedTurns | None
     turn: Turn | None
+    only_adopts: bool
 
 
 class RouteChoice:
@@ -98,15 +103,18 @@ class RouteChoice:
         if not self._taken:  # the slot was taken before the version had several places
             self._chooser.held(version).provider.drop_slot(version, alone=alone)
             return
-        slot, turns, turn = self._taken.pop()
+        slot, turns, turn, only_adopts = self._taken.pop()
         slot.provider.drop_slot(version, alone=alone)
-        self._chooser.gave_up(slot.name)
+        if not only_adopts:
+            self._chooser.gave_up(slot.name)
         if turns is not None and turn is not None:
             turns.give_back(turn)
 
     def _take(self, version: str, slot: HeldSlot, turns: WeightedTurns | None, turn: Turn | None) -> None:
         others = _Others(self._chooser, version, slot.name)
-        self._taken.append(_Taken(slot._replace(others=others), turns, turn))
-        self._chooser.began(slot.name)
+        only_adopts = self._chooser.only_adopts(version)
+        self._taken.append(_Taken(slot._replace(others=others), turns, turn, only_adopts))
+        if not only_adopts:  # else it would use up the one run that may try whether the service answers again
+            self._chooser.began(slot.name)
         if turns is not None and turn is not None:
             turns.take(turn)

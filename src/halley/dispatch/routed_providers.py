@@ -1,7 +1,7 @@
 """Chooses the provider of each run by the routes: by order or weight, by health, by what waits for this machine."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from halley.dispatch.breaker import Breaker
 from halley.dispatch.ports import HeldSlot, Provider, SlotSource
@@ -13,6 +13,8 @@ from halley.dispatch.upstreams import UpstreamProvider
 from halley.dispatch.weighted_turns import WeightedTurns
 from halley.models.catalog import Catalog
 from halley.settings import LOCAL, RouteSettings
+
+_ADOPTS: Final = "no route leads there: what runs there is followed, none begins"
 
 
 class LocalPlace(Provider, Protocol):
@@ -117,7 +119,8 @@ class RoutedProviders:
     def order(self, version: str) -> Iterator[HeldSlot]:
         """The providers that may take the next run of a version, the preferred one first."""
         if (former := self._former(version)) is not None:  # nothing is submitted: no limit of submits matters
-            yield HeldSlot(former, self.places[former].upstream)
+            if self._as_it_is(former, self.places[former]).takes:
+                yield HeldSlot(former, self.places[former].upstream)
             return
         turns = self.turns(version)
         found: list[HeldSlot] = []
@@ -155,7 +158,8 @@ class RoutedProviders:
             return
         route = self._table.find(runnable.version.model)
         if (former := self._former(version)) is not None:
-            yield RouteVerdict(former, takes=True, why="no route leads there: what runs there is followed, none begins")
+            verdict = self._as_it_is(former, self.places[former])
+            yield verdict._replace(why=_ADOPTS) if verdict.takes else verdict
             return
         if route is None:  # nor is there the provider that the version comes from
             yield self.elsewhere(runnable.version.provider)
@@ -193,6 +197,10 @@ class RoutedProviders:
     def _may_accept(self, version: str, name: str) -> bool:
         place = self.places.get(name)
         return place is not None and (place.record is None or place.record.why_refused(version) is None)
+
+    def only_adopts(self, version: str) -> bool:
+        """Whether slots of the version are for runs that were begun earlier: none begins."""
+        return self._former(version) is not None
 
     def began(self, name: str) -> None:
         """A run begins at this place."""

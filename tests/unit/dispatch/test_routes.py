@@ -224,6 +224,33 @@ def test_what_runs_at_a_service_is_followed_although_its_route_was_removed(route
     assert (here.a.asked, here.local.asked, here.broken) == ([OLD], [], [])
 
 
+def test_a_service_without_routes_is_left_alone_while_it_does_not_answer_or_asked_for_a_pause() -> None:
+    here = Routed(ModelRoutes({"acme/flux*": RouteSettings(providers=("a",))}))
+    here.catalog.offer(
+        Version(id=OLD, model="acme/old", created_at=T0, openapi_schema=SCHEMA, provider="a"), is_latest=True
+    )
+    former, here.a.slots = here.routed.of(OLD), 9
+    for _ in range(UNCLEAR):
+        here.breaker.note_submit(is_clear=False)
+    assert not former.take_slot(OLD)
+    former.request_capacity(OLD)
+    assert here.a.asked == []
+    assert here.routed.why_waiting(OLD) == "a: it did not answer: it is tried again in 5 s"
+    here.clock.advance(FIRST_PAUSE_SECONDS)
+    assert former.take_slot(OLD)
+    assert here.breaker.may_begin(), "an adoption is no probe"
+    assert here.take() == "a"
+    assert not former.take_slot(OLD)
+    former.drop_slot(OLD)
+    assert not here.breaker.may_begin(), "the probe is still on its way"
+    here.breaker.note_submit(is_clear=True)
+    here.a.paused_seconds = 30.0
+    assert not former.take_slot(OLD)
+    here.a.paused_seconds = 0.0
+    assert former.take_slot(OLD)
+    assert here.routed.why_waiting(OLD) is None
+
+
 def test_a_provider_that_does_not_answer_is_passed_over_and_tried_again() -> None:
     here = Routed()
     here.local.serving = False
