@@ -292,6 +292,16 @@ async def test_a_name_is_asked_for_at_once_and_then_less_and_less_however_often_
     assert looks == [0, 60, 180, 420]
 
 
+async def test_names_of_runs_that_are_not_looked_for_leave_room_for_others() -> None:
+    world = World()
+    row = await world.lost("a")
+    for n in range(1000):  # as most are: the end of their runs was seen
+        world.late.take(UpstreamHint(place=HookPlace(f"{n:026d}", 1, "back"), upstream_id="run-9"))
+    assert await world.look() == ["a"]
+    world.late.take(UpstreamHint(place=HookPlace(row.id, 1, "back"), upstream_id="run-1"))
+    assert await world.look() == ["run-1"]
+
+
 async def test_no_run_hides_those_after_it() -> None:
     world = World()
     rows = [await world.lost(str(n)) for n in range(40)]
