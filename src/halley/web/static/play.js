@@ -30,12 +30,12 @@ function swap(next, sent, button) {
   preview(next);
 }
 
-// Whether a run is a part of the last one: a double click or Enter, or an answer is still to come. The server makes one
-// prediction of a form that is sent twice, so after ten seconds without an answer it may be sent again.
+// Whether a run is a part of the last one: a double click or Enter that the server took, or an answer is still to come. The
+// server makes one prediction of a form that is sent twice, so after ten seconds without an answer it may be sent again.
 let last = { since: -1e9 };
 function isDouble(sent) {
   const passed = performance.now() - last.since;
-  return passed < (last.isSending ? 10000 : [...sent].every(([control, value]) => control.name === "once" || last.sent?.get(control) === value) ? 400 : 0);
+  return passed < (last.isSending ? 10000 : last.isTaken && [...sent].every(([control, value]) => control.name === "once" || last.sent?.get(control) === value) ? 400 : 0);
 }
 
 async function send(button, isAgain) {
@@ -66,6 +66,7 @@ async function send(button, isAgain) {
     if (answer.redirected) {
       history.pushState(null, "", answer.url);
       if (isRun) {
+        mine.isTaken = true;
         show(fresh);
         for (const fault of form().querySelectorAll("#problems, .error")) fault.remove(); // of a run before
         for (const control of form().querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
