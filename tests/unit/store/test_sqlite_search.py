@@ -221,6 +221,19 @@ async def test_the_queue_is_walked_through_in_steps(tmp_path: Path, monkeypatch:
         assert max(turns.steps) < 800
 
 
+async def test_who_closes_its_side_at_once_gets_past_the_entries_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _look_at_once(2, monkeypatch)
+    maker = Maker()
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        own = (await store.create(maker.new("anna"))).prediction
+        for _ in range(9):
+            await store.create(maker.new("bert"))
+        page = await store.search("anna", LIVE, SearchPart(limit=2, is_over=lambda: True))
+        assert ([row.id for row in page.items], page.resume) == ([own.id], None)
+
+
 async def test_an_end_in_the_queue_is_a_prediction_of_the_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

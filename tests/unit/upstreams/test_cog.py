@@ -16,7 +16,7 @@ from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import EgressResponse
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.cog import pool
+from halley.providers.cog import exchange, pool
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
 from halley.providers.cog.report import refusal
@@ -374,6 +374,28 @@ async def test_an_event_of_a_name_that_is_not_known_changes_nothing():
             assert (outputs(said), outcome.status) == (["abc"], "succeeded")
         assert server.begun == {"p1": 1, "p2": 1}
         assert not provider.report().faults
+
+
+async def test_a_run_that_is_sent_again_after_dropped_events_is_joined_as_any_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exchange, "LAG_SECONDS", 0.1)
+
+    async def lags_once(run: Running) -> Any:
+        if server.begun[run.id] == 1:
+            run._tell("error", {"error": "SSE stream lagged; events were dropped"})
+            await asyncio.sleep(0.3)
+            return []
+        server.cut_after = 1  # the stream of the second run breaks
+        for _ in range(30):
+            run.log("x\n")
+            await asyncio.sleep(0.02)
+        run.yields("a")
+        return list(run.output)
+
+    server = cog(lags_once, "stream", ITEMS)
+    rules = {"exchange": ExchangeRules(rerun_lost=True, look_seconds=0.02)}
+    async with one(server, rules=rules) as provider:
+        said, outcome = await followed(provider, await begun(provider))
+        assert (outputs(said), outcome.status, server.begun) == (["a"], "succeeded", {"p1": 2})
 
 
 async def test_what_a_joined_stream_repeats_is_not_reported_twice():

@@ -57,6 +57,18 @@ async def test_the_one_run_with_our_input_is_found_by_reading_alone(style: Style
     assert {kind_of(asked) for asked in service.asked} <= {"list", "model"}
 
 
+@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_a_name_that_the_service_refuses_to_show_is_no_busy_service(status: int) -> None:
+    service = FakeService({"test/echo": echo})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        service.begin("test/echo", {"text": "abc"})
+        service.plan("read", says(status))
+        assert await provider.find_begun(work(), 30.0, "of-its-backend") is None
+        service.plan("read", says(503))
+        with pytest.raises(ProviderBusy):
+            await provider.find_begun(work(), 30.0, "of-its-backend")
+
+
 async def test_what_could_be_another_is_not_it() -> None:
     service = FakeService({"test/echo": echo})
     async with serve(service) as server, open_provider(server.url, "replicate") as provider:

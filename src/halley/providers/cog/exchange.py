@@ -173,6 +173,8 @@ class CogExchange:
 
     async def _sent(self, content: bytes, *, has_stream: bool) -> _Result:
         """Send it once; while its answer does not come, look at the run."""
+        if content is not LOOK:
+            self._lagged = False  # another run begins
         answer = asyncio.ensure_future(self._answer(content, has_stream=has_stream))
         looking = asyncio.ensure_future(self._looking(has_stream=has_stream))
         try:

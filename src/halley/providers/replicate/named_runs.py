@@ -12,6 +12,7 @@ from halley.errors import ProviderBusy
 from halley.providers.replicate.api import UpstreamApi, run_path
 from halley.providers.replicate.creates import Create
 from halley.providers.replicate.likeness import Likeness, likeness
+from halley.providers.services.api import NOT_SHOWN
 from halley.providers.services.verdicts import handle_of, is_handle
 from halley.wakeable_sleep import WakeableSleep
 
@@ -79,7 +80,7 @@ class NamedRuns:
         if not is_handle(handle):
             self._wrong.add(handle)
             return False
-        row = await self._api.get(run_path(handle))
+        row = await self._api.get(run_path(handle), absent=NOT_SHOWN)
         if row is None:
             return False  # a service may show a run later than its webhook arrives
         given = msgspec.json.decode(self._create.input)

@@ -1,6 +1,6 @@
 """The requests to a service: addresses below its own URL, its token, and what every answer teaches about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,10 @@ from halley.errors import ProviderBusy
 from halley.providers.services.answers import Body, error_text, object_of, read_json
 from halley.providers.services.journal import Journal
 from halley.providers.services.pace import ServicePace
+
+ABSENT: Final = frozenset({404, 410})
+NOT_SHOWN: Final = frozenset(range(400, 500)) - {401, 408, 429}
+"""Statuses that are about one object, which the service may have but does not show."""
 
 ANSWER_LIMIT_BYTES: Final = 64 * 2**20  # an output may contain `data:` URLs
 
@@ -111,8 +115,8 @@ class ServiceApi:
             self.journal.note(fault)
         return Answer(response=response, body=body, value=value, fault=self.journal.for_callers(fault))
 
-    async def get(self, path: str) -> Body | None:
-        """The object at the path; None if there is none.
+    async def get(self, path: str, *, absent: Container[int] = ABSENT) -> Body | None:
+        """The object at the path; None if there is none, which the statuses in `absent` say.
 
         Raises:
             ProviderBusy: the service cannot be asked now.
@@ -122,7 +126,7 @@ class ServiceApi:
             answer = await self.send("GET", path)
         except (FetchFailed, TooLarge) as error:
             raise ProviderBusy(str(error)) from error
-        if answer.status in (404, 410):
+        if answer.status in absent:
             return None
         if answer.status != 200 or answer.body is None:
             raise ProviderBusy(answer.fault)

@@ -116,7 +116,7 @@ class SearchRows(SqlitePart):
             outcome: T | None = await self._reads.in_turn(account_id, _step, walker, finish)
             if outcome is not None:
                 return outcome
-            if part.is_over():  # not before the first step: a client that closes its side early gets a page, too
+            if part.is_over() and walker.has_moved:  # a client that closes its side early gets to the end, too
                 walker.stop()
 
 

@@ -69,9 +69,15 @@ class Walker:
         self._limit = limit
         self._backwards = backwards
         self._reached = (part.newer_than if backwards else part.older_than) or (FIRST_ID if backwards else LAST_ID)
+        self._begins_at = self._reached
         self._ids = self._beyond(walk.ids, self._reached)
         self._most_rows = part.most_rows
         self._step_rows = min(_FIRST_STEP, walk.step_rows)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the next walk would begin elsewhere."""
+        return self._reached != self._begins_at
 
     def step(self, connection: sqlite3.Connection) -> None:
         """Look at some more rows."""
