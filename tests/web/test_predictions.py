@@ -242,7 +242,7 @@ async def test_errors_say_since_when_they_are_counted(
     await failed(world, "newest")
     report = (await world.get("/v1/errors")).json()
     assert (report["is_complete"], report["looked_at"], report["since"][:19]) == (False, 2, since[:19])
-    said = f"since {since[:19].replace('T', ' ')} UTC: the newest 2 failed predictions"
+    said = f"since {since[:19].replace('T', ' ')} UTC: the newest 2 failed or aborted predictions"
     assert said in (await browser.get("/ui/errors")).body.decode()
     page = (await browser.get("/ui/errors?model=acme/free")).body.decode()
     assert f"{said} of all models were looked at" in page
