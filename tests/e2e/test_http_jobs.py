@@ -25,7 +25,7 @@ VIDEO = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 3000
 SONG = b"ID3\x04\x00" + bytes(range(255)) * 500
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 600
 FAST = "first_seconds = 0.05\nchanged_seconds = 0.05\nlongest_seconds = 0.2\n"
-"""In place of the rhythm of the example: a stand-in is never busy."""
+"""In place of the intervals of the example: a stand-in is never busy."""
 
 SERVICES = {"videos": "/v1", "images": "", "music": "", "fal": ""}
 

@@ -132,7 +132,7 @@ class RoutedMix:
                 service.style,
                 rules={"max_in_flight": self._slots, "look_seconds": 3.0},
                 settle_seconds=0.5,
-                links={
+                dependencies={
                     "find_target": lambda _: UpstreamTarget(model=MODEL),
                     "held": store.held_handles,
                     "answered": lambda is_answer: breaker.note(answered=is_answer),

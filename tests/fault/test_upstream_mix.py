@@ -32,7 +32,7 @@ from halley.providers.replicate import creates
 from halley.providers.replicate.profiles import PROFILES, Profile
 from halley.providers.replicate.provider import ReplicateProvider, UpstreamRules
 from halley.providers.replicate.submit_answers import read_submit
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 from halley.retention.periods import Periods
 from halley.settings import RetentionSettings
@@ -99,7 +99,7 @@ class OneLife:
         self.provider = ReplicateProvider(
             OriginClient(mix.url, silence_seconds=5.0),
             UpstreamRules(token=TOKEN, profile=mix.profile, max_in_flight=8, look_seconds=20.0, timeout_seconds=5.0),
-            UpstreamLinks(
+            UpstreamDependencies(
                 find_target=lambda _: UpstreamTarget(model="test/echo"),
                 held=mix.held,
                 document_of=lambda _: b"",

@@ -35,7 +35,7 @@ FAST: Final = PollRules(
 
 
 def hurry() -> None:
-    """Let all profiles ask in the rhythm that a fake service takes."""
+    """Let all profiles poll at the intervals that a fake service takes."""
     for name, profile in PROFILES.items():
         settles = None if profile.settle_seconds is None else SETTLE_SECONDS
         PROFILES[name] = replace(profile, poll=FAST, settle_seconds=settles)

@@ -164,7 +164,7 @@ class Upstreams:
     def _make(self, name: str, settings: ProviderSettings, token: str | None) -> _Made:
         # most servers have no service elsewhere, and need none of this
         from halley.app.upstream_kinds import make_upstream, read_files
-        from halley.providers.services.links import UpstreamLinks
+        from halley.providers.services.dependencies import UpstreamDependencies
 
         before, files = self._made.get(name), read_files(settings)
         if before is not None and before.settings == settings and before.files == files:
@@ -176,7 +176,7 @@ class Upstreams:
         breaker = Breaker(clock, on_change=partial(_log_change, name))
         quota = CountedSubmits(clock, settings.max_submits_per_day)
         record = SubmitRecord(clock, breaker, settings.retry_share)
-        links = UpstreamLinks(
+        dependencies = UpstreamDependencies(
             name=name,
             find_target=partial(self._target, name),
             held=self._base.data.store.held_handles,
@@ -189,7 +189,7 @@ class Upstreams:
             public_url=link_base(self._base.settings, settings),
             streams=self._egress,
         )
-        upstream = make_upstream(settings, token, links, clock)
+        upstream = make_upstream(settings, token, dependencies, clock)
         upstream.place = self._place(settings, token)
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
         places = ", ".join(url for _, url in settings.addresses())

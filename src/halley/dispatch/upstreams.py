@@ -1,7 +1,7 @@
-"""What a provider for a service elsewhere offers besides running: models with their schemas, its state, an end.
+"""What a provider for a service elsewhere offers besides running predictions: models with schemas, its state, a close.
 
 A provider is constructed by `app.upstream_kinds` from the settings of its kind, its token (or None), a clock, and
-`providers.services.links.UpstreamLinks`, which has the functions at the end of this module.
+`providers.services.dependencies.UpstreamDependencies`, whose function types are at the end of this module.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -13,7 +13,7 @@ from halley.egress import OriginClient
 from halley.providers.http_job.job import Job
 from halley.providers.http_job.provider import JobProvider, JobRules
 from halley.providers.http_job.reading import job_of
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.testing.replicate.opening import FAST, Answers, Held
 from halley.testing.replicate.service import TOKEN
 
@@ -80,7 +80,7 @@ async def open_job(
     url: str,
     *,
     rules: Mapping[str, Any] | None = None,
-    links: Mapping[str, Any] | None = None,
+    dependencies: Mapping[str, Any] | None = None,
     held: Held | None = None,
     taken: Held | None = None,
     answers: Answers | None = None,
@@ -91,17 +91,17 @@ async def open_job(
     targets = {name.partition("/")[2]: name for name in found.models}
     given = JobRules(token=TOKEN, look_seconds=3.0, timeout_seconds=5.0, cancel_grace_seconds=2.0)
     provider = JobProvider(
-        msgspec.structs.replace(found, rhythm=FAST),
+        msgspec.structs.replace(found, poll_rules=FAST),
         OriginClient(url, silence_seconds=5.0),
         msgspec.structs.replace(given, **(rules or {})),
-        UpstreamLinks(
+        UpstreamDependencies(
             find_target=lambda version: UpstreamTarget(model=targets[version]) if version in targets else None,
             held=(held or taken or Held()).among,
             taken=(taken or Held()).among,
             document_of=lambda version: found.models[targets[version]].schema.document,
             answered=answers or Answers(),
             chance=lambda: 0.5,
-            **(links or {}),
+            **(dependencies or {}),
         ),
         clock=clock or SystemClock(),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from halley.providers.http_job.answers import SeenJob, read_create, read_state
+from halley.providers.http_job.answers import JobSnapshot, read_create, read_state
 from halley.providers.http_job.pointers import ValuePlace, find, parse_pointer
 from halley.providers.http_job.progress import ProgressLines
 from halley.providers.http_job.reading import read_job
@@ -94,8 +94,8 @@ def test_no_answer_breaks_the_reading(path: Path) -> None:
         answer = values(chance)
         read_create(job, chance.choice((200, 201, 400, 429, 502)), answer)
         state = read_state(job.answer, answer, "t1")
-        seen += isinstance(state, SeenJob)
-        json.dumps(state.metrics if isinstance(state, SeenJob) else state)
+        seen += isinstance(state, JobSnapshot)
+        json.dumps(state.metrics if isinstance(state, JobSnapshot) else state)
     assert seen
 
 

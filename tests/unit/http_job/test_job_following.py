@@ -379,7 +379,7 @@ async def test_a_route_may_pass_the_links_of_a_task_on(pictures: PicturesStandIn
     async with opened(pictures, job("images")) as provider:
         (version,) = {model.partition("/")[2] for model in job("images").models}
         target = UpstreamTarget(model=next(iter(job("images").models)), passes_links=True)
-        provider._links = msgspec.structs.replace(provider._links, find_target=lambda _: target)
+        provider._dependencies = msgspec.structs.replace(provider._dependencies, find_target=lambda _: target)
         said: list[Progress] = []
         await within(provider.follow(await provider.submit(work(version, tmp_path)), said.append))
     [part] = [one for one in said if isinstance(one, OutputPart)]

@@ -245,7 +245,7 @@ async def test_a_route_that_is_removed_during_the_submit_loses_no_run(is_lost: b
         submit = asyncio.ensure_future(here.provider.submit(work_of("echo", "a", "p1")))
         while not here.service.runs:
             await asyncio.sleep(0)
-        here.provider._links = msgspec.structs.replace(here.provider._links, find_target=lambda _: None)
+        here.provider._dependencies = msgspec.structs.replace(here.provider._dependencies, find_target=lambda _: None)
         handle = await submit
         assert handle in here.service.runs
         said: list[Progress] = []
@@ -391,7 +391,7 @@ OURS, THEIRS = "http://127.0.0.1:1986/d/ours/a.png", "https://example.com/a.png"
 )
 async def test_a_file_of_this_server_is_sent_as_a_data_url_or_a_link(rules: dict[str, Any], found: str | None) -> None:
     links = {"own_inputs": Own(), "public_url": "https://halley.example/x"}
-    async with world(PICTURE, rules=rules, links=links) as here:
+    async with world(PICTURE, rules=rules, dependencies=links) as here:
         if found is None:
             with pytest.raises(SubmitRefused, match="data_url_bytes"):
                 await here.provider.submit(work_of("echo", OURS, "p1"))

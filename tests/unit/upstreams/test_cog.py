@@ -30,7 +30,7 @@ from halley.testing.replicate.opening import Answers
 
 pytestmark = pytest.mark.anyio
 
-RERUN = {"exchange": ExchangeRules(look_seconds=0.01, unanswered_seconds=0.03, rerun_lost=True)}
+RERUN = {"exchange": ExchangeRules(poll_seconds=0.01, unanswered_seconds=0.03, rerun_lost=True)}
 FILE = "data:text/plain;base64," + b64encode(b"hello").decode()
 
 
@@ -302,14 +302,14 @@ async def test_a_stream_that_breaks_is_joined_again():
         assert server.begun == {"p1": 1}
 
 
-async def test_streams_that_always_break_are_joined_again_in_a_rhythm(monkeypatch: pytest.MonkeyPatch):
+async def test_streams_that_always_break_are_joined_again_at_intervals(monkeypatch: pytest.MonkeyPatch):
     server = cog(wait, "stream")
 
     async def broken(*_: object) -> bool:
         return False
 
     monkeypatch.setattr(server, "_follow", broken)
-    async with one(server, rules={"exchange": ExchangeRules(look_seconds=60.0)}) as provider:
+    async with one(server, rules={"exchange": ExchangeRules(poll_seconds=60.0)}) as provider:
         await begun(provider)
         await asyncio.sleep(0.3)
         assert len(server.asked) <= 8
@@ -392,7 +392,7 @@ async def test_a_run_that_is_sent_again_after_dropped_events_is_joined_as_any_ot
         return list(run.output)
 
     server = cog(lags_once, "stream", ITEMS)
-    rules = {"exchange": ExchangeRules(rerun_lost=True, look_seconds=0.02)}
+    rules = {"exchange": ExchangeRules(rerun_lost=True, poll_seconds=0.02)}
     async with one(server, rules=rules) as provider:
         said, outcome = await followed(provider, await begun(provider))
         assert (outputs(said), outcome.status, server.begun) == (["a"], "succeeded", {"p1": 2})

@@ -67,7 +67,7 @@ async def sent(
         open_provider(
             server.url,
             style,
-            links={
+            dependencies={
                 "own_inputs": Own(data),
                 "public_url": "https://halley.example/x",
                 "hooks": None if hooks is None else hooks.of("back"),

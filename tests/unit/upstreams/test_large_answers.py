@@ -1,4 +1,4 @@
-"""An answer with very many values does not hold up other work: it is looked through in steps."""
+"""An answer with very many values does not hold up other work: it is looked through in batches."""
 
 import asyncio
 import threading
@@ -12,9 +12,9 @@ import pytest
 from halley.dispatch.ports import OutputPart, Progress
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.providers.cog.exchange import CogExchange
-from halley.providers.services import outputs, steps
+from halley.providers.services import batches, outputs
 from halley.providers.services.api import Answer
-from halley.providers.services.steps import with_turns
+from halley.providers.services.batches import with_yields
 from halley.testing.cog.models import ITEMS as PARTS
 from halley.testing.cog.models import Running, document
 from halley.testing.cog.opening import open_provider as open_cog
@@ -104,7 +104,7 @@ async def test_an_end_that_comes_while_the_parts_of_a_state_are_made_loses_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     making, has_end = threading.Event(), threading.Event()
-    make, read = steps._some, CogExchange._read
+    make, read = batches._some, CogExchange._read
 
     def make_slowly(parts: Iterator[Progress]) -> list[Progress]:
         batch = make(parts)
@@ -123,7 +123,7 @@ async def test_an_end_that_comes_while_the_parts_of_a_state_are_made_loses_none(
             await asyncio.sleep(0.005)
         return list(run.output)
 
-    monkeypatch.setattr(steps, "_some", make_slowly)
+    monkeypatch.setattr(batches, "_some", make_slowly)
     monkeypatch.setattr(CogExchange, "_read", note_end)
     said: list[Progress] = []
     async with serve_cog(FakeCog(grow, document(PARTS, has_stream=False))) as server, open_cog(server) as provider:
@@ -152,6 +152,6 @@ async def test_one_part_with_many_links_is_made_in_a_thread(monkeypatch: pytest.
 
 async def test_the_rows_of_a_list_are_looked_at_in_steps() -> None:
     async with counted() as turns:
-        async for _ in with_turns(range(ITEMS)):
+        async for _ in with_yields(range(ITEMS)):
             turns.note()
     assert max(turns.done.values()) <= 200

@@ -265,7 +265,7 @@ async def test_a_run_that_a_webhook_names_is_not_given_up_while_its_service_is_o
     world, service = World(), FakeService({"test/echo": echo}, style=style)
     rows = [await world.lost("abc") for _ in range(2)]
     links = {"find_target": lambda _: UpstreamTarget(model="test/echo")}
-    async with serve(service) as server, open_provider(server.url, style, links=links) as provider:
+    async with serve(service) as server, open_provider(server.url, style, dependencies=links) as provider:
         late = world.late_at(provider)
         named = service.begin("test/echo", {"text": "abc"})
         service.plan("read", says(503), ServiceFault(cut="answer"), says(404), says(404))

@@ -9,7 +9,7 @@ import pytest
 
 from halley.egress import AddressRules, Egress
 from halley.providers.replicate.profiles import PROFILES
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
 from halley.testing.providers import work_of
 from halley.testing.replicate.opening import open_provider
 from halley.testing.replicate.scripts import Stage, wait
@@ -58,7 +58,7 @@ async def followed(
         PROFILES["replicate"], poll=SLOW, needs_version=False, stream_hosts=(name,) if listed else ()
     )
     links = {"streams": Egress(rules)}
-    async with open_provider(server.url, "replicate", rules={"profile": profile}, links=links) as provider:
+    async with open_provider(server.url, "replicate", rules={"profile": profile}, dependencies=links) as provider:
         handle = await provider.submit(work_of("wait", "x", "p1"))
         run = service.runs[handle]
         run.more_urls = {"stream": f"http://{name}/v1/files/secret-path?x=1"}

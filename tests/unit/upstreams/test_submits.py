@@ -148,7 +148,7 @@ async def test_a_service_that_cannot_be_reached_was_sent_nothing(style: Style) -
     answers = Answers()
     async with world(style) as first:
         url = first.server.url
-    async with open_provider(url, style, links={"answered": answers}) as provider:
+    async with open_provider(url, style, dependencies={"answered": answers}) as provider:
         with pytest.raises(ProviderBusy):
             await provider.submit(work())
         assert provider.report().unknown == 0
@@ -318,7 +318,7 @@ async def test_what_may_be_there_waits_for_its_route(caplog: pytest.LogCaptureFi
 @pytest.mark.parametrize("style", STYLES)
 async def test_without_its_route_a_run_is_adopted_and_none_is_begun(style: Style) -> None:
     former = UpstreamTarget(model="test/echo", is_former=True)
-    async with world(style, links={"find_target": lambda _: former}) as here:
+    async with world(style, dependencies={"find_target": lambda _: former}) as here:
         with pytest.raises(SubmitRefused, match="no route") as refused:
             await here.provider.submit(work("p1"))
         assert not refused.value.was_asked
@@ -331,7 +331,7 @@ async def test_without_its_route_a_run_is_adopted_and_none_is_begun(style: Style
 
 async def test_a_run_whose_id_is_that_of_a_run_at_another_service_is_not_sent_again() -> None:
     held = Held()
-    async with world("replicate", links={"held": held.among}) as here:
+    async with world("replicate", dependencies={"held": held.among}) as here:
         held.handles.add(f"{1:026d}")  # the other service counts its runs alike
         here.service.plan("create", ServiceFault(acts=True, cut="answer"))
         with pytest.raises(OutcomeUnknown, match="could be this one"):

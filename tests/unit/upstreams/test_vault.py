@@ -143,7 +143,7 @@ async def test_a_route_may_pass_links_on(vault: Vault, output: Any, passed: list
     shown = msgspec.json.decode(msgspec.json.encode(output).replace(b"{root}", vault.root.encode()))
     vault.service.models = {"test/echo": lambda _: [Stage(status="succeeded", output=shown)]}  # type: ignore[misc]
     target = UpstreamTarget(model="test/echo", passes_links=True)
-    async with open_provider(vault.server.url, "replicate", links={"find_target": lambda _: target}) as provider:
+    async with open_provider(vault.server.url, "replicate", dependencies={"find_target": lambda _: target}) as provider:
         said: list[Progress] = []
         await provider.follow(await provider.submit(work_of("echo", "a", "p1")), said.append)
     parts = [part for part in said if isinstance(part, OutputPart)]

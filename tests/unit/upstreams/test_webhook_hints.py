@@ -15,7 +15,7 @@ from halley.dispatch.upstream_hooks import NAMED, HookPlace, UpstreamHint, Upstr
 from halley.errors import OutcomeUnknown, SubmitRefused
 from halley.providers.replicate.profiles import PROFILES
 from halley.providers.replicate.provider import ReplicateProvider
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
 from halley.testing.providers import work_of
 from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.opening import FAST, Held, open_provider
@@ -71,7 +71,7 @@ async def world(style: Style = "replicate", *, poll: PollRules = SLOW, **more: A
     async with (
         serve(service) as server,
         open_provider(
-            server.url, style, rules={"profile": profile, **more}, links={"hooks": hooks.of("back")}, held=held
+            server.url, style, rules={"profile": profile, **more}, dependencies={"hooks": hooks.of("back")}, held=held
         ) as provider,
     ):
         yield World(provider, service, hooks)
@@ -197,7 +197,7 @@ async def test_after_the_end_nothing_is_kept_of_an_address() -> None:
         here.tell(upstream_id=handle)  # late: without effect
 
 
-async def test_without_arrivals_the_rhythm_stays_that_of_polls() -> None:
+async def test_without_arrivals_the_poll_interval_stays() -> None:
     async with world(poll=FAST) as here:
         for number in range(3):
             handle = await here.provider.submit(work_of("echo", "abc", f"p{number}"))

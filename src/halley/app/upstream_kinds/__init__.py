@@ -8,25 +8,25 @@ from halley.dispatch.upstreams import UpstreamProvider
 from halley.settings import CogSettings, HttpJobSettings, ProviderSettings, ReplicateSettings
 
 if TYPE_CHECKING:
-    from halley.providers.services.links import UpstreamLinks
+    from halley.providers.services.dependencies import UpstreamDependencies
 
 
 def make_upstream(
-    settings: ProviderSettings, token: str | None, links: "UpstreamLinks", clock: Clock
+    settings: ProviderSettings, token: str | None, dependencies: "UpstreamDependencies", clock: Clock
 ) -> UpstreamProvider:
     """The provider that these settings describe. No service is asked."""
     if isinstance(settings, ReplicateSettings):
         from halley.app.upstream_kinds.replicate import make_replicate
 
-        return make_replicate(settings, token, links, clock)
+        return make_replicate(settings, token, dependencies, clock)
     if isinstance(settings, CogSettings):
         from halley.app.upstream_kinds.cog import make_cog
 
-        return make_cog(settings, token, links, clock)
+        return make_cog(settings, token, dependencies, clock)
     if isinstance(settings, HttpJobSettings):
         from halley.app.upstream_kinds.http_job import make_http_job
 
-        return make_http_job(settings, token, links, clock)
+        return make_http_job(settings, token, dependencies, clock)
     raise AssertionError(settings.kind)
 
 

@@ -5,11 +5,11 @@ from halley.egress import OriginClient
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider, CogRules
 from halley.providers.cog.server import ASK_SECONDS
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.settings import CogSettings
 
 
-def make_cog(settings: CogSettings, token: str | None, links: UpstreamLinks, clock: Clock) -> CogProvider:
+def make_cog(settings: CogSettings, token: str | None, dependencies: UpstreamDependencies, clock: Clock) -> CogProvider:
     """See `make_upstream`."""
     return CogProvider(
         [OriginClient(url, silence_seconds=settings.timeout_seconds) for _, url in settings.addresses()],
@@ -22,6 +22,6 @@ def make_cog(settings: CogSettings, token: str | None, links: UpstreamLinks, clo
             ask_seconds=min(settings.timeout_seconds, ASK_SECONDS),
             exchange=ExchangeRules(rerun_lost=settings.rerun_lost),
         ),
-        links,
+        dependencies,
         clock=clock,
     )

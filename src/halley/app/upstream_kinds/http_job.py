@@ -4,11 +4,13 @@ from halley.clock import Clock
 from halley.egress import OriginClient
 from halley.providers.http_job.provider import JobProvider, JobRules
 from halley.providers.http_job.reading import read_job
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.settings import HttpJobSettings
 
 
-def make_http_job(settings: HttpJobSettings, token: str | None, links: UpstreamLinks, clock: Clock) -> JobProvider:
+def make_http_job(
+    settings: HttpJobSettings, token: str | None, dependencies: UpstreamDependencies, clock: Clock
+) -> JobProvider:
     """See `make_upstream`.
 
     Raises:
@@ -25,6 +27,6 @@ def make_http_job(settings: HttpJobSettings, token: str | None, links: UpstreamL
             data_url_bytes=settings.data_url_bytes,
             input_links=settings.input_links,
         ),
-        links,
+        dependencies,
         clock=clock,
     )

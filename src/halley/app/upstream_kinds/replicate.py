@@ -4,12 +4,12 @@ from halley.clock import Clock
 from halley.egress import OriginClient
 from halley.providers.replicate.profiles import PROFILES
 from halley.providers.replicate.provider import ReplicateProvider, UpstreamRules
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.settings import ReplicateSettings
 
 
 def make_replicate(
-    settings: ReplicateSettings, token: str | None, links: UpstreamLinks, clock: Clock
+    settings: ReplicateSettings, token: str | None, dependencies: UpstreamDependencies, clock: Clock
 ) -> ReplicateProvider:
     """See `make_upstream`."""
     return ReplicateProvider(
@@ -23,6 +23,6 @@ def make_replicate(
             data_url_bytes=settings.data_url_bytes,
             input_links=settings.input_links,
         ),
-        links,
+        dependencies,
         clock=clock,
     )

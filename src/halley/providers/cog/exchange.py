@@ -1,8 +1,8 @@
 """Drives one run at a Cog server: sends it, reports its progress, and finds out how it ended.
 
-A Cog server forgets a run when it is over, and cannot be asked for it: its end is only in the answer to the request
-that began it. So that connection stays open until the end. Without an event stream the progress in between is asked
-for by `CogServer.look`, where the server's line allows it.
+A Cog server forgets a run when it is over: the outcome is only in the answer to the request that began the run. So this
+connection stays open until the end. Without an event stream, progress is polled with `CogServer.query_state`, if the
+version of the server allows it.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.cog.report import broken_by, end_in, is_known, is_unsent, with_time
 from halley.providers.cog.run import CogRun
-from halley.providers.cog.server import ANSWER_LIMIT_BYTES, LOOK, CogServer, Unreachable
+from halley.providers.cog.server import ANSWER_LIMIT_BYTES, STATE_QUERY, CogServer, Unreachable
 from halley.providers.cog.sse import read_events
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
-from halley.providers.services.seen import SeenRun, read_run
-from halley.providers.services.steps import emit_all
+from halley.providers.services.batches import emit_all
+from halley.providers.services.run_snapshot import RunSnapshot, read_run
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 STREAM_SILENCE_SECONDS: Final = 60.0  # a stream has a comment every 15 s
@@ -33,32 +33,34 @@ HELD_SILENCE_SECONDS: Final = 7 * 86_400.0  # an answer without a stream comes a
 LOST: Final = "It is not known how it ended: its server gives the end only on the connection that began it."
 LAG_SECONDS: Final = 600.0  # a server that dropped events is used without streams, so that its ends are known
 UNANSWERED_SECONDS: Final = 0.25  # an older server that has refused nothing by then has begun
-FIRST_LOOK_SECONDS: Final = 0.03
-LOOK_SECONDS: Final = 0.5
-LONGEST_LOOK_SECONDS: Final = 3.0
+FIRST_POLL_SECONDS: Final = 0.03
+POLL_SECONDS: Final = 0.5
+LONGEST_POLL_SECONDS: Final = 3.0
 LOST_SECONDS: Final = 60.0  # a server that cannot be asked for so long has lost its runs
 BUSY_SECONDS: Final = 0.5
 LONGEST_BUSY_SECONDS: Final = 10.0
 MOST_SENDS: Final = 60
-_OWN_WORDS: Final = frozenset({"error", "detail"})  # members of refusals of both lines
+_OWN_WORDS: Final = frozenset({"error", "detail"})  # members of refusals, of older and newer versions
 
 
 class ExchangeRules(msgspec.Struct, frozen=True, kw_only=True):
-    """`rerun_lost`: a run whose end was lost is sent again under its id."""
+    """`rerun_lost`: a run whose outcome was lost is sent again under the same id."""
 
     rerun_lost: bool = False
-    look_seconds: float = LOOK_SECONDS
+    poll_seconds: float = POLL_SECONDS
     unanswered_seconds: float = UNANSWERED_SECONDS
 
 
-class _Word(Enum):
-    """What became of a request, besides an end and an answer: it runs already, and this request does not carry it."""
+class _Unfinished(Enum):
+    """A request that brought no outcome. JOINED: the run continues, without this connection. LOST: nothing will show
+    how it ends.
+    """
 
     JOINED = auto()
     LOST = auto()
 
 
-_Result = SeenRun | SubmitAnswer | _Word
+_Result = RunSnapshot | SubmitAnswer | _Unfinished
 
 
 class CogExchange:
@@ -83,31 +85,33 @@ class CogExchange:
         self._answered = answered
         self._opened = asyncio.Event()  # an event stream has begun
         self._was_joined = False
-        self._lagged = False  # events of this run were dropped: they would be again
+        self._lagged = False  # events of this run were dropped, and would be dropped again
 
     @property
     def _server(self) -> CogServer:
         return self._run.server
 
     async def drive(self) -> None:
-        """From the request to the end."""
+        """Send the run, and report it until its end."""
         await self._until_end(await self._sent(self._content, has_stream=self._has_stream))
 
     async def join(self) -> None:
-        """From a run that is there already to the end."""
+        """Report a run that the server runs already, until its end."""
         self._run.begin()
-        await self._until_end(_Word.JOINED)
+        await self._until_end(_Unfinished.JOINED)
 
     async def _until_end(self, result: _Result) -> None:
         pause, next_at = BUSY_SECONDS, 0.0
         for _ in range(MOST_SENDS):
-            while result is _Word.JOINED:
-                await self._clock.sleep(max(next_at - self._clock.monotonic(), 0.0))  # each may be cut at once
-                next_at = self._clock.monotonic() + self._rules.look_seconds
+            while result is _Unfinished.JOINED:
+                await self._clock.sleep(
+                    max(next_at - self._clock.monotonic(), 0.0)
+                )  # each connection may break at once
+                next_at = self._clock.monotonic() + self._rules.poll_seconds
                 result = await self._joined()
-            if isinstance(result, SeenRun) and self._is_canceled_by_loss(result):
-                result = _Word.LOST
-            if isinstance(result, SeenRun):
+            if isinstance(result, RunSnapshot) and self._is_canceled_by_loss(result):
+                result = _Unfinished.LOST
+            if isinstance(result, RunSnapshot):
                 await self._ended(result)
                 return
             if not self._is_sent_again(result):
@@ -119,12 +123,12 @@ class CogExchange:
             result = await self._sent(self._content, has_stream=self._has_stream)
         self._lost("It was sent too often.")
 
-    def _is_canceled_by_loss(self, seen: SeenRun) -> bool:
-        """Whether the server canceled it because the connection that began it had closed, and not for anybody."""
-        return self._was_joined and seen.state == "canceled" and not self._run.is_canceled
+    def _is_canceled_by_loss(self, snapshot: RunSnapshot) -> bool:
+        """Whether the server canceled the run because its first connection had closed, without a cancel."""
+        return self._was_joined and snapshot.state == "canceled" and not self._run.is_canceled
 
-    def _is_sent_again(self, result: "SubmitAnswer | _Word") -> bool:
-        """Whether it is sent again; if not, this settles it."""
+    def _is_sent_again(self, result: "SubmitAnswer | _Unfinished") -> bool:
+        """Whether to send the run again; if not, this method settles its outcome."""
         run, text = self._run, result.text if isinstance(result, SubmitAnswer) else LOST
         verdict = result.verdict if isinstance(result, SubmitAnswer) else SubmitVerdict.UNKNOWN
         if verdict is SubmitVerdict.UNKNOWN and (not self._may_rerun or run.is_canceled):
@@ -142,7 +146,7 @@ class CogExchange:
 
     @property
     def _may_rerun(self) -> bool:
-        """Not after output was shown: that of another run may be another."""
+        """False after output was shown: a second run may give another output."""
         return self._rules.rerun_lost and not self._run.report.has_output
 
     def _lost(self, text: str) -> None:
@@ -153,18 +157,18 @@ class CogExchange:
             canceled if self._run.is_canceled else Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
         )
 
-    async def _ended(self, seen: SeenRun) -> None:
+    async def _ended(self, snapshot: RunSnapshot) -> None:
         self._run.begin()
-        await self._say(self._run.report.of_state(seen), is_large=seen.is_large)
-        self._run.end(self._run.report.outcome(seen))
+        await self._report(self._run.report.of_state(snapshot), is_large=snapshot.is_large)
+        self._run.end(self._run.report.outcome(snapshot))
 
-    async def _say(self, parts: Iterator[Progress], *, is_large: bool) -> None:
+    async def _report(self, parts: Iterator[Progress], *, is_large: bool) -> None:
         """A cancel takes effect after all parts are reported: the reader of the output has counted those being made."""
-        saying = emit_all(parts, self._run.say, is_large=is_large)
+        reporting = emit_all(parts, self._run.report_progress, is_large=is_large)
         if not is_large:  # it never waits
-            await saying
+            await reporting
             return
-        task = asyncio.ensure_future(saying)
+        task = asyncio.ensure_future(reporting)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -172,24 +176,24 @@ class CogExchange:
             raise
 
     async def _sent(self, content: bytes, *, has_stream: bool) -> _Result:
-        """Send it once; while its answer does not come, look at the run."""
-        if content is not LOOK:
+        """Send the run once, and report its progress until the answer arrives."""
+        if content is not STATE_QUERY:
             self._lagged = False  # another run begins
         answer = asyncio.ensure_future(self._answer(content, has_stream=has_stream))
-        looking = asyncio.ensure_future(self._looking(has_stream=has_stream))
+        polling = asyncio.ensure_future(self._report_until_gone(has_stream=has_stream))
         try:
-            await asyncio.wait({answer, looking}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answer, polling}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                await looking
-                return _Word.LOST
+                await polling
+                return _Unfinished.LOST
             result = await answer
             if isinstance(result, SubmitAnswer) and self._server.health.is_coglet and self._server.checked_at is None:
                 await self._server.check()  # its process may have gone, and nothing else asks for that now
             return result
         finally:
-            for task in (answer, looking):
+            for task in (answer, polling):
                 task.cancel()
-            await asyncio.gather(answer, looking, return_exceptions=True)
+            await asyncio.gather(answer, polling, return_exceptions=True)
 
     async def _answer(self, content: bytes, *, has_stream: bool) -> _Result:
         server = self._server
@@ -203,15 +207,15 @@ class CogExchange:
                     return self._checked(await self._streamed(opened))
                 return self._read(await server.read(await opened.whole(ANSWER_LIMIT_BYTES)))
         except (NotSent, AddressRefused) as error:
-            server.is_down(str(error))
+            server.mark_unreachable(str(error))
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=str(error))
         except TooLarge as error:
-            return SeenRun(state="failed", error=str(error))
+            return RunSnapshot(state="failed", error=str(error))
         except FetchFailed as error:
             server.journal.note(str(error))
             return await self._after_cut(str(error))
 
-    async def _streamed(self, opened: OpenAnswer) -> SeenRun:
+    async def _streamed(self, opened: OpenAnswer) -> RunSnapshot:
         async for event in read_events(opened.chunks, ANSWER_LIMIT_BYTES):
             if (end := end_in(event, self._run.id)) is not None:
                 return end
@@ -224,37 +228,39 @@ class CogExchange:
                 self._run.begin()
             if event.name == "output" and self._run.is_canceled:
                 continue  # it is not recorded, and may be without end
-            await self._say(self._run.report.of_event(event), is_large=event.is_large)
+            await self._report(self._run.report.of_event(event), is_large=event.is_large)
         raise FetchFailed("The event stream ended before the run.")
 
     @property
     def _has_stream(self) -> bool:
-        """Whether its next request is for a stream, unless that joins the run."""
+        """Whether the next request asks for an event stream, unless it joins a run."""
         lagged_at = self._server.lagged_at
         has_lagged = lagged_at is not None and self._clock.monotonic() - lagged_at < LAG_SECONDS
         return self._server.abilities.has_stream and not has_lagged
 
-    def _checked(self, seen: SeenRun) -> "SeenRun | SubmitAnswer":
-        """The end, unless the model's process was gone already and was given nothing."""
-        if not self._server.health.is_coglet or not is_unsent(seen):
-            return seen
+    def _checked(self, snapshot: RunSnapshot) -> "RunSnapshot | SubmitAnswer":
+        """The end of the run; or BUSY, if the server failed to hand the run to the model's process, so none began."""
+        if not self._server.health.is_coglet or not is_unsent(snapshot):
+            return snapshot
         self._server.refused_at = self._clock.monotonic()
         self._server.checked_at = None
-        return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=seen.error or "")
+        return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=snapshot.error or "")
 
     def _read(self, answer: Answer) -> _Result:
-        """The verdict on a complete answer. A Cog server refuses with these, and begins nothing."""
-        seen, text = read_run(answer.body, self._run.id, is_large=is_large(answer.response)), answer.fault
-        if answer.status == 200 and seen is not None and seen.state != "open":
-            return self._checked(with_time(seen, answer.body))
-        if answer.status == 202 and seen is not None:
-            return _Word.JOINED
+        """The outcome, or the verdict, in a complete answer."""
+        snapshot, text = read_run(answer.body, self._run.id, is_large=is_large(answer.response)), answer.fault
+        if answer.status == 200 and snapshot is not None and snapshot.state != "open":
+            return self._checked(with_time(snapshot, answer.body))
+        if answer.status == 202 and snapshot is not None:
+            return _Unfinished.JOINED
         if answer.status == 500 and answer.body is not None and "detail" in answer.body:
-            return SeenRun(state="failed", error=str(answer.body["detail"]))  # the older line refuses an output so
-        if answer.status == 406 and self._server.abilities.has_stream:  # its document says otherwise
+            return RunSnapshot(
+                state="failed", error=str(answer.body["detail"])
+            )  # older versions report an invalid output like this
+        if answer.status == 406 and self._server.abilities.has_stream:  # although its OpenAPI document names streams
             self._server.abilities = msgspec.structs.replace(self._server.abilities, has_stream=False)
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text)
-        # a gateway that lost the answer of the server says 503, too, in other words
+        # a gateway that lost the answer of the server also sends 503, with other members
         if answer.status == 409 or (answer.status == 503 and not _OWN_WORDS.isdisjoint(answer.body or ())):
             self._server.refused_at = self._clock.monotonic()
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text, status=answer.status)
@@ -267,59 +273,59 @@ class CogExchange:
     async def _after_cut(self, text: str) -> _Result:
         """The connection broke: the run may continue without it."""
         unknown = SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=text)
-        if not self._server.abilities.can_look:
+        if not self._server.abilities.can_query_state:
             return unknown
         try:
-            return unknown if await self._server.look(self._run.id) is None else _Word.JOINED
+            return unknown if await self._server.query_state(self._run.id) is None else _Unfinished.JOINED
         except Unreachable:
             return unknown
 
     async def _joined(self) -> _Result:
-        """The run continues, and another request carries it, or none does."""
+        """The run continues without its first connection: find its end by another request, if the server allows one."""
         server, self._was_joined = self._server, True
         self._run.begin()
         if server.abilities.has_stream and not self._lagged:  # only a stream shows its end now
-            found = await self._sent(LOOK, has_stream=True)  # joins it, or is refused
-            return _Word.LOST if isinstance(found, SubmitAnswer) else found
-        if not server.abilities.can_look:
+            found = await self._sent(STATE_QUERY, has_stream=True)  # joins it, or is refused
+            return _Unfinished.LOST if isinstance(found, SubmitAnswer) else found
+        if not server.abilities.can_query_state:
             if not self._may_rerun:
-                return _Word.LOST
-            await self._clock.sleep(self._rules.look_seconds)
+                return _Unfinished.LOST
+            await self._clock.sleep(self._rules.poll_seconds)
             return await self._sent(self._content, has_stream=self._has_stream)
-        await self._looks_until_gone()
-        return _Word.LOST
+        await self._poll_until_gone()
+        return _Unfinished.LOST
 
-    async def _looking(self, *, has_stream: bool) -> None:
-        """Reports progress until it is cancelled; ends only if the server cannot be asked any more."""
+    async def _report_until_gone(self, *, has_stream: bool) -> None:
+        """Report progress until it is cancelled; returns only if the server has not answered for LOST_SECONDS."""
         if has_stream:
             await self._opened.wait()
-            await self._clock.sleep(FIRST_LOOK_SECONDS)
+            await self._clock.sleep(FIRST_POLL_SECONDS)
             self._run.begin()
             await asyncio.get_running_loop().create_future()
-        if not self._server.abilities.can_look:
+        if not self._server.abilities.can_query_state:
             await self._clock.sleep(self._rules.unanswered_seconds)
             self._run.begin()
             await asyncio.get_running_loop().create_future()
-        await self._clock.sleep(FIRST_LOOK_SECONDS)
-        await self._looks(is_gone_over=False)
+        await self._clock.sleep(FIRST_POLL_SECONDS)
+        await self._poll(is_gone_over=False)
 
-    async def _looks_until_gone(self) -> None:
-        await self._looks(is_gone_over=True)
+    async def _poll_until_gone(self) -> None:
+        await self._poll(is_gone_over=True)
 
-    async def _looks(self, *, is_gone_over: bool) -> None:
-        pause, seen_at = self._rules.look_seconds, self._clock.monotonic()
+    async def _poll(self, *, is_gone_over: bool) -> None:
+        pause, seen_at = self._rules.poll_seconds, self._clock.monotonic()
         while True:
             try:
-                seen = await self._server.look(self._run.id)
+                snapshot = await self._server.query_state(self._run.id)
             except Unreachable:
                 if self._clock.monotonic() - seen_at >= LOST_SECONDS:
                     return
             else:
                 seen_at = self._clock.monotonic()
-                if seen is not None:
+                if snapshot is not None:
                     self._run.begin()
-                    await self._say(self._run.report.of_state(seen), is_large=seen.is_large)
+                    await self._report(self._run.report.of_state(snapshot), is_large=snapshot.is_large)
                 elif is_gone_over:
                     return
             await self._clock.sleep(pause)
-            pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)
+            pause = min(pause * 1.3, LONGEST_POLL_SECONDS)

@@ -1,7 +1,7 @@
 """The state of a Cog server, from the answers of `/health-check` and `/openapi.json`.
 
-Its line decides how a run can be followed. The newer one (coglet, from Cog 0.17) looks for a run with the same id
-before it reads the input; the older one reads the input first. Seen in coglet 0.23.1, Cog 0.16.12 and 0.9.26.
+Its version decides how a run can be followed. A newer one (coglet, from Cog 0.17) looks for a run with the same id
+before it reads the input; an older one reads the input first. Observed in coglet 0.23.1, Cog 0.16.12 and 0.9.26.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,9 @@ _SHOWN_LOG_CHARS: Final = 300
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a server. `word` is Cog's own, "" if it gave none; `why` says in a sentence why it runs nothing."""
+    """The health of a server. `word` is Cog's own name of it, "" if there was none; `why` is a sentence about why it
+    runs nothing, "" if it runs predictions.
+    """
 
     word: str = ""
     why: str = ""
@@ -34,7 +36,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
 
     document: bytes = b""
     has_stream: bool = False  # a run can be followed by an event stream
-    can_look: bool = False  # the state of a run can be asked for without any risk that the question begins one
+    can_query_state: bool = False  # asking for the state of a run certainly begins none
 
 
 def read_health(body: Body | None, clean: Callable[[str], str]) -> Health:
@@ -57,11 +59,11 @@ def read_abilities(body: Body | None, health: Health) -> Abilities:
         return Abilities()
     post = _object(_object(_object(body.get("paths")).get("/predictions")).get("post"))
     given = _object(_object(_object(body.get("components")).get("schemas")).get("Input"))
-    can_look = health.is_coglet and given.get("type") == "object"
+    can_query_state = health.is_coglet and given.get("type") == "object"
     return Abilities(
         document=msgspec.json.encode(body),
-        has_stream=can_look and post.get("x-cog-streaming") is True,
-        can_look=can_look,
+        has_stream=can_query_state and post.get("x-cog-streaming") is True,
+        can_query_state=can_query_state,
     )
 
 

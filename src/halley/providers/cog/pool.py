@@ -1,4 +1,4 @@
-"""The servers of one provider: which of them are well, and which takes the next run."""
+"""The servers of one provider: which of them are healthy, and which one gets the next run."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ from halley.clock import Clock
 from halley.dispatch.upstreams import Answered
 from halley.providers.cog.server import CogServer
 
-FRESH_SECONDS: Final = 10.0  # after this time a server is asked again before its word counts
+FRESH_SECONDS: Final = 10.0  # an older health is asked for again before it is used
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 5.0
 REFUSED_SECONDS: Final = 0.05  # a server that was full a moment ago is the last choice
 
 
 class ServerPool:
-    """Asks for the health of the servers only while runs wait for them or are on their way there."""
+    """Asks for the health of the servers, only while runs wait for them or are being sent."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class ServerPool:
 
     @property
     def slots(self) -> int:
-        """How many runs the servers that are well do at once."""
+        """How many runs the healthy servers can have at once."""
         return sum(server.slots for server in self.servers if server.health.serves)
 
     @property
@@ -51,28 +51,28 @@ class ServerPool:
         return next((server for server in self.servers if server.label == label), None)
 
     def best(self) -> CogServer | None:
-        """The least loaded of the servers that are well and have a free slot."""
+        """The least loaded healthy server with a free slot; None if there is none."""
         free = [server for server in self.servers if server.health.serves and server.running < server.slots]
         return min(free, key=self._load, default=None)
 
     def ensure(self) -> None:
-        """Capacity is wanted: ask those whose state is old or bad."""
+        """Capacity is wanted: ask the servers whose health is old or bad."""
         if (self._loop is None or self._loop.done()) and self._due():
             self._loop = asyncio.ensure_future(self._checking())
 
     def doubt(self) -> None:
-        """All are full, or say so: one whose model has crashed says that always, and its health shows it."""
+        """All servers are full, or say so. One whose model has crashed always says so: ask for its health."""
         for server in self.servers:
             server.checked_at = None
         self.ensure()
 
     async def refresh(self) -> None:
-        """Ask those whose state is old or bad, now."""
+        """Ask the servers whose health is old or bad, and wait for their answers."""
         await asyncio.gather(*(server.check() for server in self._due()))
         self._on_change()
 
     async def close(self) -> None:
-        """Ask nothing more."""
+        """Send no more requests."""
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)

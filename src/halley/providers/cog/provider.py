@@ -20,8 +20,8 @@ from halley.providers.cog.runs import CogRuns
 from halley.providers.cog.server import ASK_SECONDS, CogServer, Unreachable
 from halley.providers.services.api import Answer
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
+from halley.providers.services.dependencies import UpstreamDependencies, check_lease, target_of
 from halley.providers.services.inputs import SentInputs
-from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.pace import ServicePace
 from halley.providers.services.slots import SharedSlots
 from halley.providers.services.verdicts import SubmitVerdict
@@ -47,22 +47,24 @@ class CogRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CogProvider(SharedSlots):
-    """A run lives as long as its connection: it ends with this process, and what became of it is then looked for."""
+    """A run lasts only as long as its connection, so it ends with this process; the next process looks it up."""
 
     is_local: Final = False
     place = ""  # a run there has the id of its prediction, and what cannot be found is never sent again for that
     wants_local_files: Final = False
     loses_runs_at_stop: Final = True
 
-    def __init__(self, origins: Sequence[OriginClient], rules: CogRules, links: UpstreamLinks, *, clock: Clock) -> None:
+    def __init__(
+        self, origins: Sequence[OriginClient], rules: CogRules, dependencies: UpstreamDependencies, *, clock: Clock
+    ) -> None:
         self._rules = rules
-        super().__init__(0, fault_of=self._fault_of, limits=rules.limits)  # none before a server is known to be well
-        self._links = links
+        super().__init__(0, fault_of=self._fault_of, limits=rules.limits)  # none before a server is known to be healthy
+        self._dependencies = dependencies
         self._clock = clock
         servers = [
             CogServer(
                 one,
-                name=links.name,
+                name=dependencies.name,
                 token=rules.token,
                 slots=rules.concurrency,
                 ask_seconds=rules.ask_seconds,
@@ -71,16 +73,20 @@ class CogProvider(SharedSlots):
             for one in origins
         ]
         self._pool = ServerPool(
-            servers, clock=clock, answered=links.answered, is_wanted=self._is_wanted, on_change=self._health_changed
+            servers,
+            clock=clock,
+            answered=dependencies.answered,
+            is_wanted=self._is_wanted,
+            on_change=self._health_changed,
         )
-        self._runs = CogRuns(links, rules.exchange, clock, best=self._pool.best)
+        self._runs = CogRuns(dependencies, rules.exchange, clock, best=self._pool.best)
         self._unknown = 0
         self._inputs = SentInputs(
             None,
-            own=links.own_inputs,
-            document_of=links.document_of,
+            own=dependencies.own_inputs,
+            document_of=dependencies.document_of,
             data_url_bytes=rules.data_url_bytes,
-            public_url=lambda: links.public_url if rules.input_links else None,
+            public_url=lambda: dependencies.public_url if rules.input_links else None,
         )
         self._cancels = UpstreamCancels(
             self._ask_cancel, ServicePace(clock), clock, grace_seconds=rules.cancel_grace_seconds
@@ -91,7 +97,7 @@ class CogProvider(SharedSlots):
         self._pool.ensure()
 
     async def submit(self, work: Work) -> str:
-        target_of(self._links.find_target, work.version)
+        target_of(self._dependencies.find_target, work.version)
         return await self._submitted(work, None, work.prediction_id)
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
@@ -145,7 +151,7 @@ class CogProvider(SharedSlots):
             self._cancels.begin(run)
 
     async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
-        """Its servers have one model, under any name; its schema is that of the first of them."""
+        """All servers have the same model, under any name; the schema is that of the first server."""
         if target.version is not None:
             return None
         servers = self._pool.servers
@@ -232,7 +238,7 @@ class CogProvider(SharedSlots):
         raise ProviderBusy(text, retry_after_seconds=1, was_asked=was_asked)
 
     async def _server_of(self, run_id: str, servers: Sequence[CogServer]) -> CogServer | None:
-        """That of these servers that runs it now.
+        """The one of these servers that has this run now; None if none has it.
 
         Raises:
             ProviderBusy: one of them cannot be asked, and no other one runs it.
@@ -257,10 +263,10 @@ class CogProvider(SharedSlots):
         await server.check()
         if not server.health.word:
             raise ProviderBusy(server.journal.for_callers(server.health.why))
-        if not server.abilities.can_look:
+        if not server.abilities.can_query_state:
             return False
         try:
-            return await server.look(run_id) is not None
+            return await server.query_state(run_id) is not None
         except Unreachable as error:
             raise ProviderBusy(server.journal.for_callers(str(error))) from error
 
@@ -282,6 +288,6 @@ class CogProvider(SharedSlots):
     def _fault_of(self, version: str) -> str | None:
         if version in self._rules.broken:
             return self._rules.broken[version]
-        if self._links.find_target(version) is None:
+        if self._dependencies.find_target(version) is None:
             return f"There is no route for the version {version}."
         return None

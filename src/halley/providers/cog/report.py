@@ -1,4 +1,4 @@
-"""What a Cog server says of a run, in the words of `dispatch.ports`."""
+"""Translates the states and events of a run at a Cog server into the types of `dispatch.ports`."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Pro
 from halley.providers.cog.sse import StreamEvent
 from halley.providers.services.answers import Body, error_of_run, error_text
 from halley.providers.services.outputs import OutputReader
-from halley.providers.services.seen import SeenRun, read_run
+from halley.providers.services.run_snapshot import RunSnapshot, read_run
 
 _PREFIX: Final = re.compile(r"^(?:(?:Prediction failed|Async prediction failed|Generator iteration error): )+")
 _MOST_FAULTS: Final = 10
@@ -26,7 +26,7 @@ class RunReport:
 
     def __init__(self, reader: OutputReader, clean: Callable[[str], str], *, has_output: bool = False) -> None:
         """`clean` takes our secrets out of a text."""
-        self.has_output = has_output  # some of it was reported: another run could have another
+        self.has_output = has_output  # some output was reported: a second run could give another one
         self._reader = reader
         self._clean = clean
         self._stream_chars = 0  # of logs, in the stream that is read
@@ -34,7 +34,7 @@ class RunReport:
         self._chunks: list[Any] = []
 
     def restart(self) -> None:
-        """A stream begins, which shows everything from the beginning of the run."""
+        """A new stream begins, and shows the run again from its beginning."""
         self._stream_chars = 0
         self._chunks = []
 
@@ -50,17 +50,17 @@ class RunReport:
             self._chunks.append(event.data["chunk"])
             yield from self._noted(self._reader.grown(self._chunks))
 
-    def of_state(self, seen: SeenRun) -> Iterator[Progress]:
+    def of_state(self, snapshot: RunSnapshot) -> Iterator[Progress]:
         """The progress that a state shows beyond what was reported."""
-        if len(seen.logs) > self._log_chars:
-            yield LogText(self._clean(seen.logs[self._log_chars :]))
-            self._log_chars = len(seen.logs)
-        if seen.state == "succeeded":
-            yield from self._noted(self._reader.final(seen.output))
+        if len(snapshot.logs) > self._log_chars:
+            yield LogText(self._clean(snapshot.logs[self._log_chars :]))
+            self._log_chars = len(snapshot.logs)
+        if snapshot.state == "succeeded":
+            yield from self._noted(self._reader.final(snapshot.output))
         else:
-            yield from self._noted(self._reader.grown(seen.output))
-        if seen.state != "open":
-            for name, value in seen.metrics.items():
+            yield from self._noted(self._reader.grown(snapshot.output))
+        if snapshot.state != "open":
+            for name, value in snapshot.metrics.items():
                 yield MetricValue(name=name, value=value)
 
     def _noted(self, parts: Iterator[OutputPart]) -> Iterator[OutputPart]:
@@ -68,38 +68,38 @@ class RunReport:
             self.has_output = True
             yield part
 
-    def outcome(self, seen: SeenRun) -> Outcome:
+    def outcome(self, snapshot: RunSnapshot) -> Outcome:
         """How the run ended."""
-        if seen.state == "canceled":
-            return Outcome(status="canceled", error=_CANCELED, predict_time=seen.predict_time)
-        if seen.state == "succeeded":
-            return Outcome(status="succeeded", predict_time=seen.predict_time)
-        error = error_of_run(_PREFIX.sub("", seen.error or ""), self._clean) or _NO_REASON
-        return Outcome(status="failed", error=error, predict_time=seen.predict_time)
+        if snapshot.state == "canceled":
+            return Outcome(status="canceled", error=_CANCELED, predict_time=snapshot.predict_time)
+        if snapshot.state == "succeeded":
+            return Outcome(status="succeeded", predict_time=snapshot.predict_time)
+        error = error_of_run(_PREFIX.sub("", snapshot.error or ""), self._clean) or _NO_REASON
+        return Outcome(status="failed", error=error, predict_time=snapshot.predict_time)
 
 
-def end_in(event: StreamEvent, run_id: str) -> SeenRun | None:
+def end_in(event: StreamEvent, run_id: str) -> RunSnapshot | None:
     """The end of the run, if the event is that."""
     return read_run(event.data, run_id, is_large=event.is_large) if event.name == "completed" else None
 
 
-def with_time(seen: SeenRun, body: Body | None) -> SeenRun:
-    """With the time of a run that failed: the older line gives its start and its end, and no metrics."""
-    if seen.predict_time is not None or body is None:
-        return seen
+def with_time(snapshot: RunSnapshot, body: Body | None) -> RunSnapshot:
+    """The snapshot with `predict_time`: for a failed run, older versions give start and end instead of metrics."""
+    if snapshot.predict_time is not None or body is None:
+        return snapshot
     try:
         began, ended = (msgspec.convert(body.get(name), datetime) for name in ("started_at", "completed_at"))
-        return msgspec.structs.replace(seen, predict_time=max((ended - began).total_seconds(), 0.0))
+        return msgspec.structs.replace(snapshot, predict_time=max((ended - began).total_seconds(), 0.0))
     except (msgspec.ValidationError, TypeError, ValueError):
-        return seen
+        return snapshot
 
 
-def is_unsent(seen: SeenRun) -> bool:
-    """Whether coglet could give the run to no process of the model: then nothing was begun. Seen in 0.23.1.
+def is_unsent(snapshot: RunSnapshot) -> bool:
+    """Whether coglet failed to hand the run to the model's process, so that nothing was begun. Observed in 0.23.1.
 
     An error of a model has other words before it.
     """
-    return seen.state == "failed" and (seen.error or "").startswith(_UNSENT)
+    return snapshot.state == "failed" and (snapshot.error or "").startswith(_UNSENT)
 
 
 def is_known(event: StreamEvent) -> bool:

@@ -6,17 +6,17 @@ from typing import Any
 
 from halley.dispatch.ports import Emit, Outcome, Progress, Work
 from halley.providers.cog.report import RunReport
-from halley.providers.cog.said import SaidParts
+from halley.providers.cog.reported_progress import ReportedProgress
 from halley.providers.cog.server import CogServer
-from halley.providers.services.steps import with_turns
+from halley.providers.services.batches import with_yields
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 
 class CogRun:
-    """Its task ends with the connection that carries it. A follower may come at any time, and gets everything."""
+    """One run. Its task ends with its connection. A follower may start at any time, and gets all progress."""
 
     def __init__(self, work: Work, server: CogServer, report: RunReport, *, run_id: str) -> None:
-        """`run_id` is its id there: that of the prediction, so that it can be found without a handle."""
+        """`run_id` is its id at the server: the id of the prediction, so that it can be found without a handle."""
         self.id = run_id
         self.prediction_id = work.prediction_id
         self.handle = server.handle_of(run_id)
@@ -28,7 +28,7 @@ class CogRun:
         self.was_followed = False
         self.was_left = False  # its follower was cancelled before the end
         self._begun: asyncio.Future[SubmitAnswer] = asyncio.get_running_loop().create_future()
-        self._said = SaidParts()
+        self._reported = ReportedProgress()
         self._outcome: Outcome | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -46,7 +46,7 @@ class CogRun:
 
     @property
     def is_begun(self) -> bool:
-        """Whether it is settled that it began, or that it did not."""
+        """Whether it is known if the run began."""
         return self._begun.done()
 
     @property
@@ -54,7 +54,7 @@ class CogRun:
         return self._outcome is not None
 
     async def begun(self) -> SubmitAnswer:
-        """Whether the server has begun it."""
+        """Wait until it is known if the server has begun the run."""
         return await asyncio.shield(self._begun)
 
     def begin(self) -> None:
@@ -62,27 +62,27 @@ class CogRun:
         self.settle(SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=self.handle))
 
     def settle(self, answer: SubmitAnswer) -> None:
-        """The server has begun it, or not; the first word counts."""
+        """Record whether the server has begun it; the first call counts."""
         if not self._begun.done():
             self._begun.set_result(answer)
 
-    def say(self, part: Progress) -> None:
+    def report_progress(self, part: Progress) -> None:
         """Report progress."""
-        self._said.add(part)
+        self._reported.add(part)
         self._changed.set()
 
     def end(self, outcome: Outcome) -> None:
-        """It is over; the first end counts."""
+        """Record its end; the first call counts."""
         if self._outcome is None:
             self._outcome = outcome
         self._changed.set()
 
     async def follow(self, emit: Emit) -> Outcome:
         """Report everything to a follower until the end."""
-        new = self._said.reader()
+        new = self._reported.reader()
         while True:
             self._changed.clear()
-            async for part in with_turns(new()):
+            async for part in with_yields(new()):
                 emit(part)
             if self._outcome is not None:
                 return self._outcome

@@ -13,7 +13,7 @@ from halley.providers.cog.exchange import CogExchange, ExchangeRules
 from halley.providers.cog.report import RunReport
 from halley.providers.cog.run import CogRun
 from halley.providers.cog.server import CogServer
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.providers.services.outputs import LinkRules, OutputReader
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
@@ -27,10 +27,15 @@ class CogRuns:
     """Runs by their handles, from the first request to the end of the following."""
 
     def __init__(
-        self, links: UpstreamLinks, rules: ExchangeRules, clock: Clock, *, best: Callable[[], CogServer | None]
+        self,
+        dependencies: UpstreamDependencies,
+        rules: ExchangeRules,
+        clock: Clock,
+        *,
+        best: Callable[[], CogServer | None],
     ) -> None:
         """`best` is the server that would get the next run."""
-        self._links = links
+        self._dependencies = dependencies
         self._rules = rules
         self._clock = clock
         self._best = best
@@ -79,15 +84,15 @@ class CogRuns:
             host=host if port in (80, 443) else f"{host}:{port}",
             origin=server.origin.host,
             has_data_urls=True,
-            passes=self._links.passes(work.version),
+            passes=self._dependencies.passes(work.version),
         )
-        reader = OutputReader(self._links.document_of(work.version), links)
+        reader = OutputReader(self._dependencies.document_of(work.version), links)
         report = RunReport(reader, server.journal.without_token, has_output=work.has_output)
         return CogRun(work, server, report, run_id=run_id)
 
     def _exchange(self, run: CogRun, content: bytes) -> CogExchange:
         return CogExchange(
-            run, content, rules=self._rules, clock=self._clock, answered=self._links.answered, best=self._best
+            run, content, rules=self._rules, clock=self._clock, answered=self._dependencies.answered, best=self._best
         )
 
     def _start(self, run: CogRun, drive: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""One Cog server: its address, its state, what of ours runs there, and the requests to it."""
+"""One Cog server: its address, its state, how many of our runs it has, and the requests to it."""
 
 import hashlib
 from contextlib import AbstractAsyncContextManager
@@ -13,11 +13,11 @@ from halley.providers.cog.report import refusal
 from halley.providers.services.answers import is_large, read_object
 from halley.providers.services.api import Answer
 from halley.providers.services.journal import Journal
-from halley.providers.services.seen import SeenRun, read_run
+from halley.providers.services.run_snapshot import RunSnapshot, read_run
 
 ANSWER_LIMIT_BYTES: Final = 128 * 2**20  # files are in it as `data:` URLs
 ASK_SECONDS: Final = 5.0  # for a question about health, about a run, or a cancel
-LOOK: Final = b'{"input":0}'  # no server with a schema runs this; one that runs the id already answers with its state
+STATE_QUERY: Final = b'{"input":0}'  # refused by every schema; a server that has this run shows its state instead
 _LABEL_CHARS: Final = 8
 
 
@@ -44,7 +44,7 @@ class CogServer:
         self.lagged_at: float | None = None  # when it last ended a stream because events were not read in time
         self.checked_at: float | None = None
         self.running = 0  # runs of ours
-        self.refused_at: float | None = None  # when it said last that all its slots are taken
+        self.refused_at: float | None = None  # when it last said that all its slots are taken
         self._ask_seconds = ask_seconds
         self._clock = clock
         self.use_token(token)
@@ -74,13 +74,13 @@ class CogServer:
                 document = await self.ask("GET", "/openapi.json")
                 self.abilities = read_abilities(document.body if document.status == 200 else None, health)
         except (FetchFailed, TooLarge, AddressRefused) as error:
-            self.is_down(str(error))
+            self.mark_unreachable(str(error))
         else:
             self.health = health
             self.checked_at = self._clock.monotonic()
 
-    def is_down(self, why: str) -> None:
-        """It cannot be reached."""
+    def mark_unreachable(self, why: str) -> None:
+        """Note that it cannot be reached."""
         self.journal.note(why)
         self.health = Health(why=why)
         self.checked_at = self._clock.monotonic()
@@ -103,13 +103,13 @@ class CogServer:
         )
         return await self.read(response)
 
-    async def look(self, run_id: str) -> SeenRun | None:
-        """The state of a run, None if it does not run. Only for a server that `can_look`.
+    async def query_state(self, run_id: str) -> RunSnapshot | None:
+        """The state of a run, None if it does not run. Only for a server that `can_query_state`.
 
         Raises:
             FetchFailed, TooLarge, AddressRefused: there was no complete answer.
         """
-        answer = await self.ask("PUT", run_path(run_id), LOOK)
+        answer = await self.ask("PUT", run_path(run_id), STATE_QUERY)
         large = is_large(answer.response)
         return read_run(answer.body, run_id, is_large=large) if answer.status == 202 else None
 

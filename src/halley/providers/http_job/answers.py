@@ -10,7 +10,7 @@ import msgspec
 from halley.providers.http_job.job import AnswerForm, Job, Match, word_of
 from halley.providers.http_job.pointers import Places, first_of
 from halley.providers.services.answers import error_text
-from halley.providers.services.seen import SeenRun
+from halley.providers.services.run_snapshot import RunSnapshot
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 _ID: Final = re.compile(r"(?!\.{1,2}$)[\x21-\x7e]{1,200}")
@@ -23,7 +23,7 @@ _MEANINGS: Final[Mapping[str, SubmitVerdict]] = {
 }
 
 
-class SeenJob(SeenRun, frozen=True, kw_only=True):
+class JobSnapshot(RunSnapshot, frozen=True, kw_only=True):
     """What one answer to a poll shows. `progress` is from 0 to 1; `unknown` is a status word that the file has not."""
 
     progress: float | None = None
@@ -70,7 +70,7 @@ def _verdict(job: Job, status: int, value: Any) -> SubmitVerdict:
     return SubmitVerdict.UNKNOWN
 
 
-def read_state(form: AnswerForm, value: Any, handle: str) -> SeenJob | str:
+def read_state(form: AnswerForm, value: Any, handle: str) -> JobSnapshot | str:
     """The state of a run; a sentence, if the answer does not show it."""
     if value is None:
         return "Its answer to a poll is no JSON."
@@ -81,7 +81,7 @@ def read_state(form: AnswerForm, value: Any, handle: str) -> SeenJob | str:
     if word is None:
         return "Its answer to a poll has no status where the job file says."
     state = form.words.get(word)
-    return SeenJob(
+    return JobSnapshot(
         state=state or "open",
         output=_worth(first_of(form.output, value)),
         logs=_text(first_of(form.logs, value)),

@@ -10,7 +10,7 @@ from halley.providers.http_job.requests import RequestForm
 from halley.providers.http_job.schemas import JobSchema
 from halley.providers.http_job.tables import AuthTable, LimitTable
 from halley.providers.http_job.templates import Values
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
 
 End = Literal["succeeded", "failed", "canceled"]
 
@@ -104,7 +104,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     create_id: Places
     verdicts: tuple[VerdictRule, ...]
     poll: RequestForm
-    rhythm: PollRules
+    poll_rules: PollRules
     gone: Match | None
     answer: AnswerForm
     cancel: RequestForm | None

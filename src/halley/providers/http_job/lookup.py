@@ -22,10 +22,10 @@ from halley.providers.http_job.pointers import find, first_of
 from halley.providers.http_job.requests import JobRequest, RequestForm
 from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
+from halley.providers.services.batches import with_yields
+from halley.providers.services.creates_in_flight import CreatesInFlight
 from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
-from halley.providers.services.on_their_way import OnTheirWay
 from halley.providers.services.runs import Run
-from halley.providers.services.steps import with_turns
 
 PAGES: Final = 20
 _PAUSE_SECONDS: Final = 1.0
@@ -57,11 +57,11 @@ class LostJobs:
         self._taken = taken
         self._followed = followed
         self._look_seconds = look_seconds
-        self._on_their_way = OnTheirWay()
+        self._in_flight = CreatesInFlight()
 
     def sending(self, create: JobCreate) -> AbstractContextManager[None]:
         """A block that sends the create."""
-        return self._on_their_way.sending(self._same(create))
+        return self._in_flight.sending(self._fingerprint(create))
 
     async def find_begun(self, create: JobCreate, within_seconds: float) -> str | None:
         """The run that the create began, at one look; None if it cannot be determined now.
@@ -72,7 +72,7 @@ class LostJobs:
             ProviderBusy: the service cannot be asked now.
         """
         try:
-            if self._form is None or self._on_their_way.has(self._same(create)):
+            if self._form is None or self._in_flight.has(self._fingerprint(create)):
                 return None
             return await self._scan(self._form, create, within_seconds)
         except OutcomeUnknown:
@@ -91,7 +91,7 @@ class LostJobs:
         end = start + self._look_seconds
         while True:
             text = "Another prediction that looks the same is being submitted."
-            if not self._on_their_way.has(self._same(create)):
+            if not self._in_flight.has(self._fingerprint(create)):
                 try:
                     found = await self._scan(self._form, create)
                 except ProviderBusy as error:
@@ -121,7 +121,7 @@ class LostJobs:
             rows = find(answer.value, form.items)
             if not isinstance(rows, list):
                 raise ProviderBusy(f"Its list has no items where the job file says. {answer.fault}")
-            async for row in with_turns(rows):
+            async for row in with_yields(rows):
                 at = _time(first_of(form.created_at, row))
                 if order.is_recent(at) and _is_like(form, row, create.values):
                     # without a time it may be an older one that looks the same
@@ -159,8 +159,8 @@ class LostJobs:
         held = await self._held(named)  # also by a provider of another name, which may be another service
         return list(dict.fromkeys("" if handle in held else handle for handle in free))
 
-    def _same(self, create: JobCreate) -> bytes:
-        """Stands for what is compared of it."""
+    def _fingerprint(self, create: JobCreate) -> bytes:
+        """A hash of what is compared with the rows of the list."""
         if self._form is None:
             return b""
         compared = [filled(equals, create.values) for _, equals in self._form.match]

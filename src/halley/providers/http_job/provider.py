@@ -17,7 +17,7 @@ from halley.providers.http_job.answers import is_id, matches, read_state
 from halley.providers.http_job.api import JobApi
 from halley.providers.http_job.creates import JobCreates
 from halley.providers.http_job.faults import Unsendable
-from halley.providers.http_job.following import JobFollowing
+from halley.providers.http_job.follower import JobFollower
 from halley.providers.http_job.job import BalanceForm, Job, JobModel
 from halley.providers.http_job.lookup import LostJobs
 from halley.providers.http_job.outputs import FinishedRun, JobOutputs
@@ -28,9 +28,9 @@ from halley.providers.http_job.templates import Values
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
 from halley.providers.services.balance import BalanceReader
+from halley.providers.services.dependencies import UpstreamDependencies, check_lease, target_of
 from halley.providers.services.inputs import SentInputs
-from halley.providers.services.links import UpstreamLinks, check_lease, target_of
-from halley.providers.services.poller import Look
+from halley.providers.services.poller import PolledState
 from halley.providers.services.provider import ServiceProvider, ServiceRules, not_followed
 from halley.providers.services.runs import Run, slots_of
 from halley.providers.services.verdicts import SubmitVerdict
@@ -65,8 +65,10 @@ def _values(handle: str, model: JobModel, prediction_id: str = "") -> Values:
 class JobProvider(ServiceProvider[JobRun]):
     """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
 
-    def __init__(self, job: Job, origin: OriginClient, rules: JobRules, links: UpstreamLinks, *, clock: Clock) -> None:
-        super().__init__(origin, rules, links, rhythm=job.rhythm, clock=clock)
+    def __init__(
+        self, job: Job, origin: OriginClient, rules: JobRules, dependencies: UpstreamDependencies, *, clock: Clock
+    ) -> None:
+        super().__init__(origin, rules, dependencies, poll_rules=job.poll_rules, clock=clock)
         self.wants_local_files: Final = job.takes_files
         self._job = job
         self._create_pace = CreatePace(clock, job.limits.creates_per_minute)
@@ -77,22 +79,22 @@ class JobProvider(ServiceProvider[JobRun]):
             timeout_seconds=rules.timeout_seconds,
             pace=self._pace,
             journal=self._journal,
-            answered=links.answered,
+            answered=dependencies.answered,
         )
         inputs = SentInputs(
             None,
-            own=links.own_inputs,
-            document_of=links.document_of,
+            own=dependencies.own_inputs,
+            document_of=dependencies.document_of,
             data_url_bytes=rules.data_url_bytes,
-            public_url=lambda: links.public_url if rules.input_links else None,
+            public_url=lambda: dependencies.public_url if rules.input_links else None,
         )
         self._creates = JobCreates(job, self._api, inputs, clock=clock)
         self._lost = LostJobs(
             job.find,
             self._api,
             clock=clock,
-            held=links.held,
-            taken=links.taken,
+            held=dependencies.held,
+            taken=dependencies.taken,
             followed=self._runs,
             look_seconds=rules.look_seconds,
         )
@@ -117,7 +119,7 @@ class JobProvider(ServiceProvider[JobRun]):
         if answer.verdict is SubmitVerdict.SUBMITTED:
             await self._check_new(answer.handle)
             handle = self._add(JobRun(answer.handle, work, model, is_new=True))
-            self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
+            self._notify_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
         self._check_begun(answer, work.version)
         handle = await self._settled(self._lost.settle(create), answer, place)
@@ -141,14 +143,14 @@ class JobProvider(ServiceProvider[JobRun]):
         run = self._runs.get(handle)
         if run is None:
             return not_followed(handle)
-        following = JobFollowing(
+        following = JobFollower(
             handle,
             FinishedRun(
                 model=run.model,
                 output=None,
                 values=run.values,
                 folder=run.folder,
-                passes=self._links.passes(run.version),
+                passes=self._dependencies.passes(run.version),
             ),
             emit,
             self._outputs,
@@ -203,7 +205,7 @@ class JobProvider(ServiceProvider[JobRun]):
         return min(rooms) - (self.held - slots_of(self._runs)) if rooms else None
 
     def _model(self, work: Work, *, may_be_former: bool = False) -> JobModel:
-        target = target_of(self._links.find_target, work.version, may_be_former=may_be_former)
+        target = target_of(self._dependencies.find_target, work.version, may_be_former=may_be_former)
         model = self._job.models.get(target.model)
         if model is None:
             text = f"The job file of the service has no model {target.model}."
@@ -212,7 +214,7 @@ class JobProvider(ServiceProvider[JobRun]):
 
     def _fault_of(self, version: str) -> str | None:
         fault = super()._fault_of(version)
-        target = self._links.find_target(version)
+        target = self._dependencies.find_target(version)
         if fault is None and target is not None and target.model not in self._job.models:
             return f"The job file of the service has no model {target.model}."
         return fault
@@ -224,44 +226,48 @@ class JobProvider(ServiceProvider[JobRun]):
         Raises:
             ProviderBusy: it cannot be asked now.
         """
-        rules = self._rhythm
+        rules = self._poll_rules
         end, pause = self._clock.monotonic() + rules.gone_seconds, rules.first_seconds
         while True:
             self._pace.check()
-            look = await self._looked(handle, values)
-            if look.run is None and not look.is_gone and not look.hopeless:
-                raise ProviderBusy(self._journal.for_callers(look.fault))
-            if not look.is_gone or not is_patient or self._clock.monotonic() >= end:
-                return not look.is_gone
+            result = await self._poll_state(handle, values)
+            if result.run is None and not result.is_gone and not result.unreadable:
+                raise ProviderBusy(self._journal.for_callers(result.fault))
+            if not result.is_gone or not is_patient or self._clock.monotonic() >= end:
+                return not result.is_gone
             await self._clock.sleep(pause := min(pause * 2, rules.longest_seconds))
 
-    async def _look(self, handle: str) -> Look:
+    async def _poll(self, handle: str) -> PolledState:
         run = self._runs.get(handle)
-        return Look(fault="It is not followed any more.") if run is None else await self._looked(handle, run.values)
+        return (
+            PolledState(fault="It is not followed any more.")
+            if run is None
+            else await self._poll_state(handle, run.values)
+        )
 
-    async def _looked(self, handle: str, values: Values) -> Look:
+    async def _poll_state(self, handle: str, values: Values) -> PolledState:
         try:
             answer = await self._send(self._job.poll, values)
         except TooLarge as error:
-            return Look(hopeless=f"The state of the run cannot be read at its service: {error}")
+            return PolledState(unreadable=f"The state of the run cannot be read at its service: {error}")
         except FetchFailed as error:
-            return Look(fault=str(error))
+            return PolledState(fault=str(error))
         gone = self._job.gone
         if answer.status in (404, 410) or (gone is not None and matches(gone, answer.value)):
-            return Look(is_gone=True)
+            return PolledState(is_gone=True)
         if not 200 <= answer.status < 300:  # some answer 202 until the end
             if answer.status < 400:  # others are noted already
                 self._journal.note(f"It shows no state of {handle}. {answer.fault}")
-            return Look(fault=answer.fault)
+            return PolledState(fault=answer.fault)
         large = is_large(answer.response)
         if large:
-            seen = await to_thread.run_sync(read_state, self._job.answer, answer.value, handle)
+            snapshot = await to_thread.run_sync(read_state, self._job.answer, answer.value, handle)
         else:
-            seen = read_state(self._job.answer, answer.value, handle)
-        if isinstance(seen, str):
-            self._journal.note(seen)
-            return Look(fault=seen)
-        return Look(run=msgspec.structs.replace(seen, is_large=large))
+            snapshot = read_state(self._job.answer, answer.value, handle)
+        if isinstance(snapshot, str):
+            self._journal.note(snapshot)
+            return PolledState(fault=snapshot)
+        return PolledState(run=msgspec.structs.replace(snapshot, is_large=large))
 
     async def _ask_cancel(self, handle: str) -> Answer:
         run = self._runs.get(handle)

@@ -34,7 +34,7 @@ from halley.providers.http_job.tables import (
 )
 from halley.providers.http_job.templates import Template
 from halley.providers.http_job.used_names import check_inputs, takes_files
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
 
 FILE_BYTES: Final = 2**20
 _MODEL: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
@@ -89,7 +89,7 @@ def job_of(text: str, folder: Path) -> Job:
         create_id=places_of(table.create.id, "create.id"),
         verdicts=tuple(verdict_of(one, f"create.verdicts[{i}]") for i, one in enumerate(table.create.verdicts)),
         poll=request_form(table.poll, "poll", of_run),
-        rhythm=_rhythm(table),
+        poll_rules=_poll_rules(table),
         gone=None if table.poll.gone is None else match_of(table.poll.gone, "poll.gone"),
         answer=answer,
         cancel=None if table.cancel is None else request_form(table.cancel, "cancel", of_run),
@@ -125,7 +125,7 @@ def _auth(table: AuthTable) -> AuthTable:
     return table
 
 
-def _rhythm(table: JobFileTable) -> PollRules:
+def _poll_rules(table: JobFileTable) -> PollRules:
     poll: PollTable = table.poll
     if poll.longest_seconds < max(poll.first_seconds, poll.changed_seconds):
         raise JobFileError("poll.longest_seconds", "it is less than first_seconds or changed_seconds.")

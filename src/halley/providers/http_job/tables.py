@@ -70,7 +70,7 @@ class CreateTable(RequestTable, frozen=True, kw_only=True):
 
 
 class PollTable(RequestTable, frozen=True, kw_only=True):
-    """The request that shows the state of a run, and its rhythm. See `services.rhythm.PollRules`."""
+    """The request that shows the state of a run, and its intervals. See `services.poll_rules.PollRules`."""
 
     gone: MatchTable | None = None
     first_seconds: Seconds = 1.0

@@ -17,13 +17,13 @@ from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.providers.replicate.api import UpstreamApi
 from halley.providers.replicate.creates import Create, Creates
-from halley.providers.replicate.likeness import Likeness, has_our_webhook, likeness
 from halley.providers.replicate.named_runs import NamedRuns
+from halley.providers.replicate.run_matching import RunMatch, has_our_webhook, match_run
 from halley.providers.services.api import Answer
+from halley.providers.services.batches import with_yields
+from halley.providers.services.creates_in_flight import CreatesInFlight
 from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
-from halley.providers.services.on_their_way import OnTheirWay
 from halley.providers.services.runs import Run
-from halley.providers.services.steps import with_turns
 from halley.providers.services.verdicts import SubmitVerdict, handle_of
 
 PAGES: Final = 20  # of the list, of 100 runs each
@@ -69,12 +69,12 @@ class LostCreates:
         self._held = held
         self._taken = taken
         self._look_seconds = look_seconds
-        self._on_their_way = OnTheirWay()
+        self._in_flight = CreatesInFlight()
         self._followed = followed
 
     def sending(self, create: Create) -> AbstractContextManager[None]:
         """A block that sends the create."""
-        return self._on_their_way.sending(_same(create))
+        return self._in_flight.sending(_fingerprint(create))
 
     async def settle(
         self, create: Create, hook: Hook | None = None, *, may_repeat: Callable[[], bool] = lambda: True
@@ -113,7 +113,7 @@ class LostCreates:
         Raises:
             ProviderBusy: the list cannot be read now.
         """
-        if self._api.profile.settle_seconds is None or self._on_their_way.has(_same(create)):
+        if self._api.profile.settle_seconds is None or self._in_flight.has(_fingerprint(create)):
             return None
         found = await self._scan(create, within_seconds)
         is_it = len(found.sure) == 1 and not found.others and found.is_complete
@@ -153,7 +153,7 @@ class LostCreates:
         while True:
             kind: type[ProviderBusy | OutcomeUnknown] = ProviderBusy
             text = "Another prediction with the same input is being submitted."
-            if not self._on_their_way.has(_same(create)):
+            if not self._in_flight.has(_fingerprint(create)):
                 try:
                     found = await self._scan(create)
                     if (handle := _only(found)) is not None:
@@ -186,13 +186,13 @@ class LostCreates:
                 earliest = since + clock_ahead(answer.response, self._clock)
                 order = NewestFirst(earliest, latest_of(earliest, within_seconds))
             body = answer.body or {}
-            async for row in with_turns(body["results"]):
+            async for row in with_yields(body["results"]):
                 if not isinstance(row, dict) or not order.is_recent(_created_at(row)):
                     continue
                 if has_our_webhook(create, row) and handle_of(row):
                     return await self._free(create, [handle_of(row)], [], is_complete=True, is_proven=True)
-                if (like := likeness(create, given, row)) is not Likeness.NONE:
-                    (sure if like is Likeness.SURE else others).append(handle_of(row))
+                if (like := match_run(create, given, row)) is not RunMatch.NONE:
+                    (sure if like is RunMatch.SURE else others).append(handle_of(row))
             if order.is_passed or not body.get("next"):
                 return await self._free(create, sure, others, is_complete=True)
             if (following := _next(body["next"])) is None:
@@ -257,8 +257,8 @@ def _only(found: Found) -> str | None:
     raise OutcomeUnknown(f"{count} predictions in the list of the service could be this one.")
 
 
-def _same(create: Create) -> bytes:
-    """Stands for its model and input."""
+def _fingerprint(create: Create) -> bytes:
+    """A hash of its model and input."""
     if len(create.input) > _LARGE_BYTES:
         return sha256(create.input).digest()
     return msgspec.json.encode([create.model, msgspec.json.decode(create.input)], order="sorted")

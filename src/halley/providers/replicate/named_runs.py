@@ -11,7 +11,7 @@ from halley.dispatch.upstream_hooks import Hook
 from halley.errors import ProviderBusy
 from halley.providers.replicate.api import UpstreamApi, run_path
 from halley.providers.replicate.creates import Create
-from halley.providers.replicate.likeness import Likeness, likeness
+from halley.providers.replicate.run_matching import RunMatch, match_run
 from halley.providers.services.api import NOT_SHOWN
 from halley.providers.services.verdicts import handle_of, is_handle
 from halley.wakeable_sleep import WakeableSleep
@@ -86,7 +86,7 @@ class NamedRuns:
         given = msgspec.json.decode(self._create.input)
         is_ours = (
             handle_of(row) == handle
-            and likeness(self._create, given, dict(row)) is not Likeness.NONE
+            and match_run(self._create, given, dict(row)) is not RunMatch.NONE
             and handle not in await self._taken(self._create, [handle])
         )
         if not is_ours:

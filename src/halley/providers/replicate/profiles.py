@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
 
 HOUR_SECONDS: Final = 3600.0
 

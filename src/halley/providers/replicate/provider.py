@@ -21,14 +21,14 @@ from halley.providers.replicate.stream_hints import StreamHints
 from halley.providers.replicate.uploads import upload
 from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
-from halley.providers.services.following import RunFollowing
+from halley.providers.services.dependencies import UpstreamDependencies, check_lease, target_of
+from halley.providers.services.follower import RunFollower
 from halley.providers.services.inputs import SentInputs
-from halley.providers.services.links import UpstreamLinks, check_lease, target_of
 from halley.providers.services.outputs import LinkRules, OutputReader
-from halley.providers.services.poller import Look, Watch
+from halley.providers.services.poller import PolledState, Watch
 from halley.providers.services.provider import ServiceProvider, ServiceRules, not_followed
+from halley.providers.services.run_snapshot import read_run
 from halley.providers.services.runs import Run, slots_of
-from halley.providers.services.seen import read_run
 from halley.providers.services.service_hooks import ServiceHooks
 from halley.providers.services.stream_sources import StreamSources
 from halley.providers.services.verdicts import SubmitVerdict, is_handle
@@ -46,9 +46,11 @@ class ReplicateProvider(ServiceProvider[Run]):
 
     wants_local_files: Final = False
 
-    def __init__(self, origin: OriginClient, rules: UpstreamRules, links: UpstreamLinks, *, clock: Clock) -> None:
+    def __init__(
+        self, origin: OriginClient, rules: UpstreamRules, dependencies: UpstreamDependencies, *, clock: Clock
+    ) -> None:
         profile = rules.profile
-        super().__init__(origin, rules, links, rhythm=profile.poll, clock=clock)
+        super().__init__(origin, rules, dependencies, poll_rules=profile.poll, clock=clock)
         self._rules = rules
         self._api: UpstreamApi = UpstreamApi(
             origin,
@@ -57,15 +59,15 @@ class ReplicateProvider(ServiceProvider[Run]):
             timeout_seconds=rules.timeout_seconds,
             pace=self._pace,
             journal=self._journal,
-            answered=links.answered,
+            answered=dependencies.answered,
         )
-        self._streams = StreamSources(origin, hosts=profile.stream_hosts, client=links.streams)
-        self._hooks = ServiceHooks(links.hooks if profile.has_webhooks else None, self._journal)
+        self._streams = StreamSources(origin, hosts=profile.stream_hosts, client=dependencies.streams)
+        self._hooks = ServiceHooks(dependencies.hooks if profile.has_webhooks else None, self._journal)
         self._models = UpstreamModels(self._api, clock=clock)
         inputs = SentInputs(
             partial(upload, self._api) if profile.has_files else None,
-            own=links.own_inputs,
-            document_of=links.document_of,
+            own=dependencies.own_inputs,
+            document_of=dependencies.document_of,
             data_url_bytes=rules.data_url_bytes,
             public_url=self._public_url,
         )
@@ -74,8 +76,8 @@ class ReplicateProvider(ServiceProvider[Run]):
             self._api,
             self._creates,
             clock=clock,
-            held=links.held,
-            taken=links.taken,
+            held=dependencies.held,
+            taken=dependencies.taken,
             followed=self._runs,
             look_seconds=rules.look_seconds,
         )
@@ -84,7 +86,7 @@ class ReplicateProvider(ServiceProvider[Run]):
         self._link_rules = LinkRules(host=own, origin=origin.host, delivery_hosts=profile.delivery_hosts)
 
     async def submit(self, work: Work) -> str:
-        target, hook = target_of(self._links.find_target, work.version), self._hooks.open(work)
+        target, hook = target_of(self._dependencies.find_target, work.version), self._hooks.open(work)
         create = await self._creates.make(work, target, is_first=True, webhook=None if hook is None else hook.url)
         check_lease(work)
         self._pace.check_submit()
@@ -94,7 +96,7 @@ class ReplicateProvider(ServiceProvider[Run]):
         if answer.verdict is SubmitVerdict.SUBMITTED:
             await self._check_new(answer.handle)
             handle = self._add(Run(answer.handle, work, is_new=True, first=answer.run, hook=hook))
-            self._tell_later(work.version, self._submit_paused_seconds)  # then it may be sent more
+            self._notify_later(work.version, self._submit_paused_seconds)  # then it may be sent more
             return handle
         self._check_begun(answer, work.version)
         search = self._lost.settle(create, hook, may_repeat=lambda: work.may_send() and self.place == place)
@@ -123,7 +125,7 @@ class ReplicateProvider(ServiceProvider[Run]):
         """
         try:
             target = target_of(
-                self._links.find_target, work.version, may_be_former=self._rules.profile.key_seconds == 0
+                self._dependencies.find_target, work.version, may_be_former=self._rules.profile.key_seconds == 0
             )
         except SubmitRefused as error:
             raise ProviderBusy(str(error)) from error
@@ -152,7 +154,7 @@ class ReplicateProvider(ServiceProvider[Run]):
         return is_handle(handle) and await self._api.get(run_path(handle)) is not None
 
     async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
-        target = target_of(self._links.find_target, work.version, may_be_former=True)
+        target = target_of(self._dependencies.find_target, work.version, may_be_former=True)
         create = await self._creates.make(work, target, is_first=False, may_upload=False)
         if named is not None:
             return await self._lost.find_named(create, named)
@@ -170,10 +172,10 @@ class ReplicateProvider(ServiceProvider[Run]):
         )
 
     async def _followed(self, run: Run, emit: Emit, watch: Watch) -> Outcome:
-        rules = msgspec.structs.replace(self._link_rules, passes=self._links.passes(run.version))
-        reader = OutputReader(self._links.document_of(run.version), rules)
+        rules = msgspec.structs.replace(self._link_rules, passes=self._dependencies.passes(run.version))
+        reader = OutputReader(self._dependencies.document_of(run.version), rules)
         async with StreamHints(self._streams.open, partial(self._poller.hint, watch)) as hints:
-            following = RunFollowing(
+            following = RunFollower(
                 run.handle,
                 emit,
                 reader,
@@ -187,38 +189,38 @@ class ReplicateProvider(ServiceProvider[Run]):
         """The address of this server, if the service can read files there."""
         wanted = self._rules.input_links
         can_reach = self._hooks.have_arrived if wanted is None else wanted
-        return self._links.public_url if can_reach else None
+        return self._dependencies.public_url if can_reach else None
 
     async def _is_known(self, handle: str) -> bool:
         """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
         404, too.
         """
-        end = self._clock.monotonic() + self._rhythm.gone_seconds
-        pause = self._rhythm.first_seconds
+        end = self._clock.monotonic() + self._poll_rules.gone_seconds
+        pause = self._poll_rules.first_seconds
         while await self._api.get(run_path(handle)) is None:
             if self._clock.monotonic() >= end:
                 return False
-            await self._clock.sleep(pause := min(pause * 2, self._rhythm.longest_seconds))
+            await self._clock.sleep(pause := min(pause * 2, self._poll_rules.longest_seconds))
         return True
 
     async def _ask_cancel(self, handle: str) -> Answer:
         return await self._api.send("POST", f"{run_path(handle)}/cancel")
 
-    async def _look(self, handle: str) -> Look:
+    async def _poll(self, handle: str) -> PolledState:
         try:
             answer = await self._api.send("GET", run_path(handle))
         except TooLarge as error:
-            return Look(hopeless=f"The state of the run cannot be read at its service: {error}")
+            return PolledState(unreadable=f"The state of the run cannot be read at its service: {error}")
         except FetchFailed as error:
-            return Look(fault=str(error))
+            return PolledState(fault=str(error))
         if answer.status in (404, 410):
-            return Look(is_gone=True)
+            return PolledState(is_gone=True)
         run = read_run(answer.body, handle, is_large=is_large(answer.response)) if answer.status == 200 else None
         if run is None:
             if answer.status < 400:  # others are noted already
                 self._journal.note(f"It shows no state of {handle}. {answer.fault}")
-            return Look(fault=answer.fault)
-        return Look(run=run)
+            return PolledState(fault=answer.fault)
+        return PolledState(run=run)
 
 
 def _ignore(url: str) -> None:

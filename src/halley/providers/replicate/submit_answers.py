@@ -9,7 +9,7 @@ from typing import Final
 from halley.egress import EgressResponse
 from halley.providers.replicate.profiles import Profile
 from halley.providers.services.answers import Body, error_code, error_text, is_large
-from halley.providers.services.seen import read_run
+from halley.providers.services.run_snapshot import read_run
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, handle_of
 
 _KEY_OF: Final = re.compile(r"created the prediction ([a-z0-9]{26})\b")

@@ -14,7 +14,7 @@ from halley.egress import EgressResponse
 from halley.errors import TooLarge
 
 _LARGE_BYTES: Final = 2**18
-_MANY_COMMAS: Final = 4000  # as in `strict_json`: so many values are looked through in some 10 ms
+_MANY_COMMAS: Final = 4000  # as in `strict_json`: so many values are read in about 10 ms
 _MOST_VALUES: Final = 2_000_000
 _LONGEST_CHARS: Final = 100_000
 _SHOWN_CHARS: Final = 500
@@ -36,7 +36,7 @@ async def read_json(response: EgressResponse) -> Any:
     """The JSON value of an answer; None if it has none.
 
     Raises:
-        TooLarge: it has so many values that this server would do nothing else for seconds.
+        TooLarge: it has so many values that reading it would block this server for seconds.
     """
     if not is_large(response):
         return _decoded(response)
@@ -56,12 +56,14 @@ def object_of(found: Any, *, has_envelope: bool) -> Body | None:
 
 
 def is_large(response: EgressResponse) -> bool:
-    """Whether reading it takes long: not in the loop's thread."""
+    """Whether reading it takes long, so that it must not be read in the thread of the event loop."""
     return len(response.body) > _LARGE_BYTES or response.body.count(b",") > _MANY_COMMAS
 
 
 def error_text(body: Body | None) -> str:
-    """What an answer says about an error, in one line, "" if nothing. It is cut later, when no token is in it."""
+    """The error message in an answer, in one line; "" if there is none. It is shortened later, after tokens are
+    removed.
+    """
     if body is None:
         return ""
     error = body.get("error")

@@ -1,4 +1,4 @@
-"""The requests to a service: addresses below its own URL, its token, and what every answer teaches about it."""
+"""Sends the requests to a service, with its token, to paths below its URL; and learns from each answer."""
 
 from collections.abc import Callable, Container
 from typing import Any, Final
@@ -15,14 +15,14 @@ from halley.providers.services.pace import ServicePace
 
 ABSENT: Final = frozenset({404, 410})
 NOT_SHOWN: Final = frozenset(range(400, 500)) - {401, 408, 429}
-"""Statuses that are about one object, which the service may have but does not show."""
+"""Statuses about one object, which may exist although the service does not show it."""
 
 ANSWER_LIMIT_BYTES: Final = 64 * 2**20  # an output may contain `data:` URLs
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete answer, its JSON of any kind, and its JSON object, if it has one; `fault` says it as a fault, in a
-    sentence for callers.
+    """A complete answer. `value` is its JSON; `body` is the same if it is an object, without its envelope. `fault`
+    describes the answer as an error, in a sentence for callers.
     """
 
     response: EgressResponse
@@ -36,7 +36,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 IsRefusal = Callable[[EgressResponse, Body | None], bool]
-"""Whether a 5xx answer is the service's own refusal, and no sign that it is out of order."""
+"""Whether a 5xx answer is a refusal of the service itself, and not a sign that the service fails."""
 
 
 class ServiceApi:
@@ -87,10 +87,10 @@ class ServiceApi:
         """Send one request; `is_submit`: it begins a run, which has limits of its own.
 
         Raises:
-            NotSent: it has not arrived.
-            FetchFailed, TooLarge: there was no complete answer. The message is for callers: without our address there.
+            NotSent: the request has certainly not arrived. FetchFailed, TooLarge: there was no complete answer. The
+            message is for callers: it does not contain the address of the service.
         """
-        kind = [("content-type", "application/json")] if content else []  # `headers` may say another
+        kind = [("content-type", "application/json")] if content else []  # `headers` may contain another one
         try:
             response = await self._origin.request(
                 method,

@@ -20,12 +20,12 @@ Raises:
 
 
 class BalanceReader:
-    """The newest balance. A look never waits for the service: it gets what is known, and begins a request if that is
-    old.
+    """The newest balance. Reading it never waits for the service: it returns the known one, and if that is old, begins
+    a request for a new one.
     """
 
     def __init__(self, ask: Ask, clock: Clock, *, unit: str | None, note: Callable[[str], None]) -> None:
-        """`note` gets what is wrong, in a sentence."""
+        """`note` is called with each fault, as a sentence."""
         self._ask = ask
         self._clock = clock
         self._unit = unit
@@ -42,7 +42,7 @@ class BalanceReader:
         return self._balance
 
     async def close(self) -> None:
-        """End the request that is on its way."""
+        """Cancel the request that has no answer yet."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -63,7 +63,7 @@ class BalanceReader:
 
 
 def _number(value: object) -> float | None:
-    """The number; some services write it as a text."""
+    """The number; some services write it as a string. None if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -31,16 +31,16 @@ class CancelableRun(Protocol):
     is_canceled: bool
 
     def hasten(self) -> None:
-        """Its state has changed, or may have."""
+        """Poll soon: its state may have changed."""
         ...
 
     def give_up(self) -> None:
-        """End the following without an end of the run."""
+        """Stop following the run although it has not ended."""
         ...
 
 
 class UpstreamCancels:
-    """The cancels on their way."""
+    """The cancel requests that are being sent."""
 
     def __init__(self, ask: Ask, pace: ServicePace, clock: Clock, *, grace_seconds: float = GRACE_SECONDS) -> None:
         self._ask = ask
@@ -81,7 +81,7 @@ class UpstreamCancels:
                 continue
             if answer.status < 300:
                 return True
-            # it offers no cancel, or knows no such run; in the first moment after the create it may not know it yet
+            # it cannot cancel, or does not know this run; right after the create it may not know it yet
             if answer.status in (405, 501) or (answer.status in (404, 410) and number > 0):
                 break
         _log.warning("the run %s could not be canceled at its service, and may continue there", run.handle)

@@ -1,5 +1,5 @@
-"""Makes an input one that a service elsewhere can read: our own files become links to this server where it can reach
-this server, else `data:` URLs, or uploads to it.
+"""Prepares an input so that a service elsewhere can read it: our own files become links to this server, if the service
+can reach it, otherwise `data:` URLs, or uploads to the service.
 
 Links to other hosts stay as they are: the service fetches them itself.
 """
@@ -17,7 +17,7 @@ from halley.assets.own_inputs import OwnInputs
 from halley.assets.positions import Pointer, places, read_places, with_texts
 from halley.dispatch.ports import Work
 from halley.errors import HalleyError, ProviderBusy, SubmitRefused
-from halley.providers.services.steps import with_turns
+from halley.providers.services.batches import with_yields
 from halley.providers.services.texts import texts_in
 from halley.strict_json import is_heavy
 
@@ -69,7 +69,7 @@ class SentInputs:
         document = self._document_of(work.version)
         look = partial(self._listed, work.input, document)
         found = await to_thread.run_sync(look) if is_heavy(work.input) else look()
-        async for at, text in with_turns(found):
+        async for at, text in with_yields(found):
             new = await self._sent(at, text, work, may_upload=may_upload)
             if new != text:
                 replaced.append((at, new))

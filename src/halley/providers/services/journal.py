@@ -1,4 +1,4 @@
-"""What a provider remembers of its service for people: the last errors, and how many submits had no clear answer."""
+"""The last errors of a service, and how many submits had no clear answer: for operators."""
 
 import re
 from collections import deque

@@ -1,4 +1,4 @@
-"""What the headers of an answer say about the limits of a service."""
+"""Reads the rate limits of a service from the headers of its answers."""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,10 @@ _DAY_SECONDS: Final = 86_400
 _EPOCH: Final = 1_000_000_000  # a larger number of seconds is a time of day
 
 
-class LimitsSaid(NamedTuple):
-    """How many requests are allowed in a period, and left of them, and in how many seconds the next one begins."""
+class RateLimits(NamedTuple):
+    """`limit` requests are allowed in a period, `remaining` of them are left, and the next period begins in
+    `reset_seconds`. None: the service did not say it.
+    """
 
     limit: int | None
     remaining: int | None
@@ -32,14 +34,14 @@ def retry_after(response: EgressResponse, body: Body | None, now: datetime) -> f
             return max((parsedate_to_datetime(text) - now).total_seconds(), 0.0)
         except (ValueError, TypeError, OverflowError):
             pass
-    said: Any = None if body is None else body.get("retry_after")
-    if isinstance(said, bool) or not isinstance(said, int | float) or said < 0:
+    stated: Any = None if body is None else body.get("retry_after")
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or stated < 0:
         return None
-    return float(min(said, _DAY_SECONDS))  # an integer may be too large for a float
+    return float(min(stated, _DAY_SECONDS))  # an integer may be too large for a float
 
 
-def limits_said(headers: Mapping[str, str], now: datetime) -> LimitsSaid:
-    """The limits in the headers, as far as they are there.
+def read_rate_limits(headers: Mapping[str, str], now: datetime) -> RateLimits:
+    """The rate limits that the headers contain.
 
     Sources: draft-ietf-httpapi-ratelimit-headers (`RateLimit: remaining=0, reset=5`, later `"default";r=0;t=5` with
     `RateLimit-Policy: "default";q=100`), and the older `RateLimit-Limit`, `-Remaining` and `-Reset`, also with `X-`.
@@ -51,7 +53,7 @@ def limits_said(headers: Mapping[str, str], now: datetime) -> LimitsSaid:
     for prefix in ("ratelimit-", "x-ratelimit-"):
         if remaining is None:
             limit, remaining, reset = (_number(headers.get(prefix + word)) for word in ("limit", "remaining", "reset"))
-    return LimitsSaid(limit, remaining, None if reset is None else _seconds(reset, now))
+    return RateLimits(limit, remaining, None if reset is None else _seconds(reset, now))
 
 
 def _seconds(reset: int, now: datetime) -> float | None:

@@ -1,4 +1,6 @@
-"""What the list of a service proves about a create whose answer was lost: runs before the create are none of it."""
+"""Compares the times in the list of a service with the time of a create whose answer was lost: runs that are older
+than the create were not begun by it.
+"""
 
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -51,7 +53,7 @@ def latest_of(earliest: datetime, within_seconds: float) -> datetime | None:
 
 
 def clock_ahead(response: EgressResponse, clock: Clock) -> timedelta:
-    """How far the clock of the service is ahead of ours at least; negative if it may be behind."""
+    """How far the clock of the service is ahead of ours, at least; negative if it may be behind."""
     try:
         ahead = parsedate_to_datetime(response.headers["date"]) - clock.now() - _DATED
         return min(max(ahead, -_WRONG), _WRONG)
@@ -60,7 +62,7 @@ def clock_ahead(response: EgressResponse, clock: Clock) -> timedelta:
 
 
 def age_seconds(work: Work, clock: Clock) -> float:
-    """How long ago it was created, or longer: after a restart the clock may be another."""
+    """How long ago the prediction was created, at most: the clock may have been set since."""
     made = made_at(work.prediction_id)
     if made is None:
         return work.age_seconds

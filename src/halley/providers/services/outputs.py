@@ -1,4 +1,4 @@
-"""Turns an output, as it grows at a service, into parts whose links are fetched and stored here."""
+"""Turns the output of a run at a service, while it grows, into parts whose links are fetched and stored here."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -107,7 +107,7 @@ def _may_have_url(encoded: bytes) -> bool:
 
 
 def _guessed(value: Any) -> frozenset[Pointer]:
-    """The places of files where no schema names them: URLs, in a list only if all its texts are URLs."""
+    """The places of files if there is no schema: texts that are URLs; in a list only if all its texts are URLs."""
     found = [at for at, text in texts_in(value) if is_url(text) and _names_file(text)]
     words = {at[:-1] for at, text in texts_in(value) if at and not is_url(text)}
     return frozenset(at for at in found if not at or isinstance(at[-1], str) or at[:-1] not in words)

@@ -1,4 +1,6 @@
-"""The limits of a service, from its answers: when it may be sent something, and how many submits at once."""
+"""Keeps to the rate limits of a service, as its answers state them: when a request may be sent, and how many submits
+at once.
+"""
 
 from math import ceil
 from typing import Final
@@ -8,12 +10,12 @@ from halley.dispatch.upstreams import SubmitBucket
 from halley.egress import EgressResponse
 from halley.errors import ProviderBusy
 from halley.providers.services.answers import Body
-from halley.providers.services.limit_headers import LimitsSaid, limits_said, retry_after
+from halley.providers.services.limit_headers import RateLimits, read_rate_limits, retry_after
 
-LONGEST_SECONDS: Final = 120.0  # a service that says more is asked again by then
+LONGEST_SECONDS: Final = 120.0  # a longer pause that a service asks for is cut to this
 _SHORTEST_SECONDS: Final = 1.0
-_UNSAID_SECONDS: Final = 60.0  # a number of requests without the end of its period is believed for so long
-_MOST_AT_ONCE: Final = 64  # more submits without an answer are not limited
+_UNSTATED_SECONDS: Final = 60.0  # how long a stated number of requests counts if the end of its period is not stated
+_MOST_AT_ONCE: Final = 64  # from this number on, submits at the same time are not limited
 
 
 class Pause:
@@ -34,11 +36,11 @@ class Pause:
         seconds = min(max(seconds, _SHORTEST_SECONDS), LONGEST_SECONDS)
         self._until = max(self._until, self._clock.monotonic() + seconds)
 
-    def refuse(self, said: float | None) -> None:
-        """The service refused a request because there were too many, until so many seconds have passed."""
+    def refuse(self, stated: float | None) -> None:
+        """The service refused a request because there were too many; `stated`: the seconds to wait, if it said."""
         if self.paused_seconds <= 0:  # otherwise it answers what was sent before the pause
             self._refusals += 1
-        self.pause(2.0 ** min(max(self._refusals - 1, 0), 6) if said is None else said)
+        self.pause(2.0 ** min(max(self._refusals - 1, 0), 6) if stated is None else stated)
 
     def accept(self) -> None:
         """The service answered something else."""
@@ -46,8 +48,8 @@ class Pause:
 
 
 class SubmitPace(Pause):
-    """How many submits the service may be sent now: as many as it says are left, and after a refusal first one
-    without an answer, and one more with each answer.
+    """How many submits may be sent now: as many as the service says are left. After a refusal, only one submit may be
+    without an answer; each answer raises this number by one.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -57,8 +59,8 @@ class SubmitPace(Pause):
         self._left_until = 0.0
         self._at_once: int | None = None
 
-    def refuse(self, said: float | None) -> None:
-        super().refuse(said)
+    def refuse(self, stated: float | None) -> None:
+        super().refuse(stated)
         self._at_once = 1
 
     def accept(self) -> None:
@@ -66,18 +68,18 @@ class SubmitPace(Pause):
         if self._at_once is not None:
             self._at_once = self._at_once + 1 if self._at_once < _MOST_AT_ONCE else None
 
-    def learn(self, said: LimitsSaid) -> None:
+    def learn(self, stated: RateLimits) -> None:
         """The headers of an answer to a submit."""
-        if said.remaining is None:
+        if stated.remaining is None:
             return
-        seconds = _UNSAID_SECONDS if said.reset_seconds is None else said.reset_seconds
-        self._limit, self._left = said.limit, said.remaining
+        seconds = _UNSTATED_SECONDS if stated.reset_seconds is None else stated.reset_seconds
+        self._limit, self._left = stated.limit, stated.remaining
         self._left_until = self._clock.monotonic() + seconds
-        if said.remaining == 0 and said.reset_seconds is not None:
-            self.pause(said.reset_seconds)
+        if stated.remaining == 0 and stated.reset_seconds is not None:
+            self.pause(stated.reset_seconds)
 
     def room(self) -> int | None:
-        """How many submits may be without an answer now, those that are so already included; None: any number."""
+        """How many submits may be without an answer now, including those that are already; None: any number."""
         if self.paused_seconds > 0:
             return 0
         limits = [limit for limit in (self._left_now(), self._at_once) if limit is not None]
@@ -94,14 +96,14 @@ class SubmitPace(Pause):
     def _left_now(self) -> int | None:
         if self._left is not None and self._clock.monotonic() >= self._left_until:
             self._left = self._limit or None
-            self._left_until = self._clock.monotonic() + _UNSAID_SECONDS
-        # one is always allowed: its answer says how many are left now
+            self._left_until = self._clock.monotonic() + _UNSTATED_SECONDS
+        # one is always allowed: its answer states how many are left now
         return None if self._left is None else max(self._left, 1)
 
 
 class ServicePace(Pause):
-    """When the service may be sent the next request. All requests to one service share it; `submits` are limited
-    further. A service that refuses submits may still be asked how its runs are.
+    """When the next request may be sent to the service. All requests to one service share it; `submits` have further
+    limits. While a service refuses submits, its runs may still be polled.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -129,12 +131,12 @@ class ServicePace(Pause):
         """Learn from an answer."""
         now = self._clock.now()
         kind = self.submits if is_submit else self
-        said = retry_after(response, body, now)
-        if response.status == 429 or (response.status == 503 and said is not None):
-            kind.refuse(said)
+        stated = retry_after(response, body, now)
+        if response.status == 429 or (response.status == 503 and stated is not None):
+            kind.refuse(stated)
             return
         kind.accept()
-        limits = limits_said(response.headers, now)
+        limits = read_rate_limits(response.headers, now)
         if is_submit:
             self.submits.learn(limits)
         elif limits.remaining == 0 and limits.reset_seconds is not None:

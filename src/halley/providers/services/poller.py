@@ -1,4 +1,4 @@
-"""Asks a service for the state of all its runs, in one rhythm."""
+"""Polls the runs of a service, all of them within one limit."""
 
 import asyncio
 import logging
@@ -10,29 +10,30 @@ import msgspec
 
 from halley.clock import Clock
 from halley.providers.services.pace import ServicePace
-from halley.providers.services.rhythm import PollRules
-from halley.providers.services.seen import SeenRun
+from halley.providers.services.poll_rules import PollRules
+from halley.providers.services.run_snapshot import RunSnapshot
 from halley.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 
-LONGEST_TROUBLE_SECONDS: Final = 30.0
-OUTAGE_LOOKS: Final = 5  # so many looks that fail in a row are a fault of the service, not of one run
+LONGEST_RETRY_SECONDS: Final = 30.0
+OUTAGE_POLLS: Final = 5  # so many polls that fail in a row are a fault of the service, not of one run
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What one poll shows: a run, or that the service has none, or a fault. `is_over`: there are no more looks;
-    `hopeless`: why no later one can be read.
+class PolledState(msgspec.Struct, frozen=True, kw_only=True):
+    """What one poll shows: a run, that the service has no such run, or a fault.
+
+    `is_over`: there are no more polls. `unreadable`: why neither this answer nor a later one can be read.
     """
 
-    run: SeenRun | None = None
+    run: RunSnapshot | None = None
     is_gone: bool = False
     fault: str = ""
-    hopeless: str = ""
+    unreadable: str = ""
     is_over: bool = False
 
 
-Ask = Callable[[str], Awaitable[Look]]
+Ask = Callable[[str], Awaitable[PolledState]]
 
 
 class Watch:
@@ -43,8 +44,8 @@ class Watch:
         self.relies_on_hints = relies_on_hints
         self.due: float | None = 0.0  # None: a poll is on its way, or no follower waits for one
         self._wake = wake
-        self._waiter: asyncio.Future[Look] | None = None
-        self._end: Look | None = None
+        self._waiter: asyncio.Future[PolledState] | None = None
+        self._end: PolledState | None = None
         self.interval = 0.0
         self.asked_at = 0.0
         self.is_hinted = False  # since the last poll began
@@ -54,34 +55,34 @@ class Watch:
     def is_wanted(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
-    async def next(self) -> Look:
-        """The next look at the run."""
+    async def next(self) -> PolledState:
+        """The result of the next poll."""
         if self._end is not None:
             return self._end
         self._waiter = asyncio.get_running_loop().create_future()
         self._wake()
         return await self._waiter
 
-    def deliver(self, look: Look) -> None:
+    def deliver(self, result: PolledState) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(look)
+            self._waiter.set_result(result)
 
-    def end(self, look: Look) -> None:
-        """Every look from now on is this one."""
-        self._end = look
-        self.deliver(look)
+    def end(self, result: PolledState) -> None:
+        """Every result from now on is this one."""
+        self._end = result
+        self.deliver(result)
 
     def hasten(self) -> None:
-        """Look at once, as far as the service allows."""
+        """Poll at once, as far as the service allows."""
         if self.due is not None:
             self.due = 0.0
         self._wake()
 
 
 class Poller:
-    """One loop for all runs of a service: the run that is due longest is asked for next.
+    """One loop for all runs of a service: the run that has been due longest is polled next.
 
-    The loop exists only while a follower waits for a look.
+    The loop exists only while a follower waits for a result.
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class Poller:
         self._sleep = WakeableSleep(clock)
         self._loop: asyncio.Task[None] | None = None
         self._next_turn = 0.0
-        self._troubled: set[Watch] = set()  # they wait longer, because looks at them failed
-        self._failed_looks = 0  # in a row
+        self._failing: set[Watch] = set()  # polls of these failed, so they wait longer
+        self._failed_polls = 0  # in a row
 
     @contextmanager
     def watch(
@@ -118,10 +119,10 @@ class Poller:
             yield watch
         finally:
             self._watches.discard(watch)
-            self._troubled.discard(watch)
+            self._failing.discard(watch)
 
-    def settle(self, watch: Watch, *, has_changed: bool) -> None:
-        """Say when the run is due again: soon after a change, later and later without one."""
+    def schedule_next(self, watch: Watch, *, has_changed: bool) -> None:
+        """Set when the run is polled next: soon after a change, at growing intervals without one."""
         rules = self._rules
         if has_changed:
             watch.interval = rules.changed_seconds
@@ -129,7 +130,7 @@ class Poller:
         watch.interval = min(watch.interval * rules.growth, rules.longest_seconds)
         if watch.is_hinted:
             watch.due = min(watch.due, watch.asked_at + rules.changed_seconds)
-        self._troubled.discard(watch)
+        self._failing.discard(watch)
         self._end_outage()
 
     def _seconds_until_next(self, watch: Watch) -> float:
@@ -143,7 +144,7 @@ class Poller:
             self._wake()
 
     def is_lost(self, watch: Watch, *, is_gone: bool) -> bool:
-        """Take note whether the service knows the run; returns whether it has not known it for too long."""
+        """Note whether the service knows the run; returns whether it has not known the run for `gone_seconds`."""
         now = self._clock.monotonic()
         if not is_gone:
             watch.gone_since = None
@@ -151,26 +152,26 @@ class Poller:
             watch.gone_since = now
         return watch.gone_since is not None and now - watch.gone_since >= self._rules.gone_seconds
 
-    def trouble(self, watch: Watch) -> None:
-        """The look failed: wait longer, each time twice as long."""
+    def poll_failed(self, watch: Watch) -> None:
+        """The poll failed: wait longer, each time twice as long."""
         watch.due = self._clock.monotonic() + watch.interval * (0.75 + 0.5 * self._chance())
-        watch.interval = min(watch.interval * 2, LONGEST_TROUBLE_SECONDS)
-        self._troubled.add(watch)
-        self._failed_looks += 1
+        watch.interval = min(watch.interval * 2, LONGEST_RETRY_SECONDS)
+        self._failing.add(watch)
+        self._failed_polls += 1
 
     def _end_outage(self) -> None:
-        """The service answers: if it did not before, ask soon for all runs that wait longer because of that."""
-        if self._failed_looks >= OUTAGE_LOOKS:
+        """The service answers again: if it did not before, soon poll all runs whose interval grew because of that."""
+        if self._failed_polls >= OUTAGE_POLLS:
             soon = self._clock.monotonic() + self._rules.changed_seconds
-            for watch in self._troubled:
+            for watch in self._failing:
                 watch.interval = self._rules.first_seconds
                 watch.due = None if watch.due is None else min(watch.due, soon)
-            self._troubled.clear()
+            self._failing.clear()
             self._wake()
-        self._failed_looks = 0
+        self._failed_polls = 0
 
     async def close(self) -> None:
-        """End the loop and what it asks."""
+        """End the loop and the polls that have no answer yet."""
         tasks = [task for task in (self._loop, *self._asking) if task is not None]
         for task in tasks:
             task.cancel()
@@ -185,7 +186,7 @@ class Poller:
         while waiting := [watch for watch in self._watches if watch.is_wanted]:
             ready = [watch for watch in waiting if watch.due is not None]
             if not ready or len(self._asking) >= self._rules.at_once:
-                await self._sleep.sleep()  # the end of a poll rings
+                await self._sleep.sleep()  # the end of a poll wakes it
                 continue
             first = min(ready, key=_due)
             now = self._clock.monotonic()
@@ -195,17 +196,17 @@ class Poller:
                 continue
             self._next_turn = now + 1 / self._rules.per_second
             first.due, first.asked_at, first.is_hinted = None, now, False
-            task = asyncio.ensure_future(self._look(first))
+            task = asyncio.ensure_future(self._poll(first))
             self._asking.add(task)
             task.add_done_callback(self._asked)
 
-    async def _look(self, watch: Watch) -> None:
+    async def _poll(self, watch: Watch) -> None:
         try:
-            look = await self._ask(watch.handle)
+            result = await self._ask(watch.handle)
         except Exception as error:  # noqa: BLE001 - its follower would wait without end
-            _log.exception("a look at %s broke", watch.handle)
-            look = Look(fault=f"An internal error: {error!r}")
-        watch.deliver(look)
+            _log.exception("polling %s failed", watch.handle)
+            result = PolledState(fault=f"An internal error: {error!r}")
+        watch.deliver(result)
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         self._asking.discard(task)

@@ -1,4 +1,4 @@
-"""What providers of services with runs of their own have in common: `dispatch.upstreams.UpstreamProvider`, in part."""
+"""What the providers for services have in common. Implements a part of `dispatch.upstreams.UpstreamProvider`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -15,11 +15,11 @@ from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.services.api import Answer, ServiceApi
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.providers.services.journal import Journal
-from halley.providers.services.links import UpstreamLinks
 from halley.providers.services.pace import ServicePace
-from halley.providers.services.poller import Look, Poller, Watch
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
+from halley.providers.services.poller import PolledState, Poller, Watch
 from halley.providers.services.runs import Run
 from halley.providers.services.slots import SharedSlots
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
@@ -31,7 +31,7 @@ class ServiceRules(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     max_in_flight: int = 20
     timeout_seconds: float = 60.0  # of one request
-    look_seconds: float = 30.0  # for a submit without a clear answer
+    look_seconds: float = 30.0  # how long to look for the run of a submit without a clear answer
     data_url_bytes: int = 256_000
     cancel_grace_seconds: float = GRACE_SECONDS
     limits: Mapping[str, int] = {}  # runs at once of single versions
@@ -49,18 +49,24 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
     _api: ServiceApi
 
     def __init__(
-        self, origin: OriginClient, rules: ServiceRules, links: UpstreamLinks, *, rhythm: PollRules, clock: Clock
+        self,
+        origin: OriginClient,
+        rules: ServiceRules,
+        dependencies: UpstreamDependencies,
+        *,
+        poll_rules: PollRules,
+        clock: Clock,
     ) -> None:
         super().__init__(rules.max_in_flight, fault_of=self._fault_of, limits=rules.limits)
         self._origin = origin
         self._clock = clock
-        self._links = links
+        self._dependencies = dependencies
         self._broken = rules.broken
-        self._rhythm = rhythm
+        self._poll_rules = poll_rules
         self._pace = ServicePace(clock)
-        self._journal = Journal(clock, token=rules.token, url=origin.url(""), name=links.name)
+        self._journal = Journal(clock, token=rules.token, url=origin.url(""), name=dependencies.name)
         self._runs: dict[str, R] = {}
-        self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=rhythm, chance=links.chance)
+        self._poller = Poller(self._poll, clock=clock, pace=self._pace, rules=poll_rules, chance=dependencies.chance)
         self._cancels = UpstreamCancels(self._ask_cancel, self._pace, clock, grace_seconds=rules.cancel_grace_seconds)
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
@@ -81,7 +87,7 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
         await self._origin.close()
 
     @abstractmethod
-    async def _look(self, handle: str) -> Look:
+    async def _poll(self, handle: str) -> PolledState:
         """Ask for the state of a run."""
 
     @abstractmethod
@@ -95,13 +101,13 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
 
     @property
     def _in_flight(self) -> int:
-        """How many runs it has now, those that are being submitted included."""
+        """How many runs it has now, including those that are being submitted."""
         return self.held + sum(not run.has_slot for run in self._runs.values())
 
     def _fault_of(self, version: str) -> str | None:
         if version in self._broken:
             return self._broken[version]
-        if self._links.find_target(version) is None:
+        if self._dependencies.find_target(version) is None:
             return f"There is no route for the version {version}."
         return None
 
@@ -111,7 +117,7 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
         Raises:
             OutcomeUnknown: another prediction has this run.
         """
-        if await self._links.taken([handle]):
+        if await self._dependencies.taken([handle]):
             raise self._of_another(handle)
 
     def _check_begun(self, answer: SubmitAnswer, version: str) -> None:
@@ -121,7 +127,7 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
             ProviderBusy, SubmitRefused: it began none.
         """
         if answer.verdict is SubmitVerdict.BUSY:
-            self._tell_later(version, self._submit_paused_seconds)
+            self._notify_later(version, self._submit_paused_seconds)
             text = self._journal.for_callers(answer.text)
             raise ProviderBusy(text, retry_after_seconds=max(ceil(self._submit_paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:

@@ -4,23 +4,24 @@ from collections.abc import Mapping
 
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import Hook
-from halley.providers.services.poller import Look, Watch
-from halley.providers.services.seen import SeenRun
+from halley.providers.services.poller import PolledState, Watch
+from halley.providers.services.run_snapshot import RunSnapshot
 
 
 def slots_of(runs: Mapping[str, "Run"]) -> int:
-    """How many slots these hold: submits that were answered."""
+    """How many slots these runs hold."""
     return sum(run.has_slot for run in runs.values())
 
 
 class Run:
-    """One run there. `has_slot`: the end of following releases a slot of its version. `is_new`: it began just now.
+    """One run at the service. `has_slot`: the end of following releases a slot of its version. `is_new`: it began just
+    now.
 
-    `first`: as the answer to the create showed it.
+    `first`: its state in the answer to the create.
     """
 
     def __init__(
-        self, handle: str, work: Work, *, is_new: bool, first: SeenRun | None = None, hook: Hook | None = None
+        self, handle: str, work: Work, *, is_new: bool, first: RunSnapshot | None = None, hook: Hook | None = None
     ) -> None:
         self.handle = handle
         self.first = first
@@ -34,18 +35,18 @@ class Run:
         self._watch: Watch | None = None
 
     def watched_by(self, watch: Watch | None) -> None:
-        """A follower polls it now, or has ended."""
+        """A follower polls it with this watch from now on; None: the follower has ended."""
         self._watch = watch
         if watch is not None and self._is_given_up:
-            watch.end(Look(is_over=True))
+            watch.end(PolledState(is_over=True))
 
     def hasten(self) -> None:
-        """Its state has changed, or may have."""
+        """Poll soon: its state may have changed."""
         if self._watch is not None:
             self._watch.hasten()
 
     def give_up(self) -> None:
-        """End the following without an end of the run."""
+        """Stop following the run although it has not ended."""
         self._is_given_up = True
         if self._watch is not None:
-            self._watch.end(Look(is_over=True))
+            self._watch.end(PolledState(is_over=True))

@@ -12,11 +12,11 @@ from halley.providers.services.journal import Journal
 
 _log: Final = logging.getLogger(__name__)
 
-MISSED: Final = 2  # ends in a row without a webhook: then they do not arrive any more
+MISSED: Final = 2  # after so many ended runs in a row without a webhook, webhooks count as not arriving
 
 
 class ServiceHooks:
-    """Gives out addresses, and watches whether webhooks arrive: only then polls may become rarer.
+    """Makes webhook addresses, and notes whether webhooks arrive: only then may runs be polled less often.
 
     They may never arrive: a firewall, a wrong `server.public_url`, a body that is too large.
     """
@@ -39,7 +39,7 @@ class ServiceHooks:
     def are_enough(self, hook: Hook | None, *, is_new: bool) -> bool:
         """Whether webhooks can be expected for all that happens to a run: then it may be polled rarely.
 
-        One that is not new may have been begun without them, by other settings.
+        A run that is not new may have begun without webhooks, under other settings.
         """
         return self.arrive and hook is not None and not hook.says_end and (is_new or hook.has_arrived)
 

@@ -33,9 +33,9 @@ class SharedSlots:
         return sum(self._held.values())
 
     def resize(self, limit: int) -> None:
-        """There are so many slots from now on; held ones stay."""
+        """Use this number of slots from now on; slots that are held stay held."""
         self.limit = limit
-        self._tell_waiting()
+        self._notify_waiting()
 
     @property
     def is_awaited(self) -> bool:
@@ -64,7 +64,7 @@ class SharedSlots:
             return
         self._held.setdefault(version, 0)
         if self.free_slots(version):
-            self._say(version)
+            self._notify(version)
         else:
             self._waiting.add(version)
 
@@ -79,25 +79,25 @@ class SharedSlots:
         del alone
         if self._held.get(version, 0) > 0:
             self._held[version] -= 1
-            self._tell_waiting()
+            self._notify_waiting()
 
-    def _tell_later(self, version: str, seconds: float) -> None:
-        """The service may be sent something again in so many seconds."""
+    def _notify_later(self, version: str, seconds: float) -> None:
+        """Report capacity again in so many seconds: the service accepts no request before."""
         if seconds <= 0:
-            self._tell_waiting()
+            self._notify_waiting()
         elif version not in self._later:
             self._later.add(version)
-            asyncio.get_running_loop().call_later(seconds, self._tell_now, version)
+            asyncio.get_running_loop().call_later(seconds, self._notify_now, version)
 
-    def _tell_now(self, version: str) -> None:
+    def _notify_now(self, version: str) -> None:
         self._later.discard(version)
-        self._say(version)
+        self._notify(version)
 
-    def _tell_waiting(self) -> None:
+    def _notify_waiting(self) -> None:
         for version in [one for one in self._waiting if self.free_slots(one)]:
             self._waiting.discard(version)
-            self._say(version)
+            self._notify(version)
 
-    def _say(self, version: str) -> None:
+    def _notify(self, version: str) -> None:
         if self._on_capacity is not None:
             asyncio.get_running_loop().call_soon(self._on_capacity, version)

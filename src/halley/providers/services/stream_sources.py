@@ -1,4 +1,4 @@
-"""Where event streams of runs may be read: at the service itself, and at hosts that are known to be its own."""
+"""Opens the event streams of runs: at the service itself, and at other hosts that are known to belong to it."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ class StreamClient(Protocol):
 
 
 class StreamSources:
-    """Opens streams. The token of the service is sent to none of them: a stream's URL is a right of its own."""
+    """Opens streams. The token of the service is sent to none of them: the URL of a stream itself grants access."""
 
     def __init__(self, origin: OriginClient, *, hosts: tuple[str, ...], client: StreamClient | None) -> None:
         """`hosts` are others than the service's own, with their port unless it is the usual one."""

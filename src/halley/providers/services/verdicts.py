@@ -1,4 +1,4 @@
-"""What the answer to a create says, and the ids that services give to runs."""
+"""Whether a create began a run, as its answer says; and which ids services may give to runs."""
 
 import re
 from enum import Enum, auto
@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 
 from halley.providers.services.answers import Body
-from halley.providers.services.seen import SeenRun
+from halley.providers.services.run_snapshot import RunSnapshot
 
 _HANDLE: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,200}", re.ASCII)
 
 
 OF_PLACE: Final = frozenset({401, 402, 403, 404, 410})
-"""Statuses by which a service refuses the caller or the model, and not the input."""
+"""Statuses that refuse the caller or the model, and not the input: another service may accept the same input."""
 
 
 class SubmitVerdict(Enum):
@@ -26,13 +26,13 @@ class SubmitVerdict(Enum):
 
 
 class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict. `handle` is the id there of what was created; `text` says the rest in a sentence."""
+    """The verdict. `handle` is the id of the run at the service; `text` is a sentence about all other verdicts."""
 
     verdict: SubmitVerdict
     handle: str = ""
     text: str = ""
     status: int = 0
-    run: SeenRun | None = None  # as the answer shows it
+    run: RunSnapshot | None = None  # as the answer shows it
 
     @property
     def is_of_place(self) -> bool:

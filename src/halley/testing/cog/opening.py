@@ -12,12 +12,12 @@ from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import OriginClient
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider, CogRules
-from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.dependencies import UpstreamDependencies
 from halley.testing.cog.server import FakeCog
 from halley.testing.replicate.opening import Answers, Held
 
 TOKEN: Final = "cog-canary"  # noqa: S105 - a toy, searched for in what may never have it
-FAST: Final = ExchangeRules(look_seconds=0.01, unanswered_seconds=0.03)
+FAST: Final = ExchangeRules(poll_seconds=0.01, unanswered_seconds=0.03)
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def open_provider(
     provider = CogProvider(
         [OriginClient(server.url, silence_seconds=5.0) for server in servers],
         msgspec.structs.replace(given, **(rules or {})),
-        UpstreamLinks(
+        UpstreamDependencies(
             find_target=lambda version: UpstreamTarget(model="test/model") if version in versions else None,
             held=Held().among,
             document_of=lambda _: document,

@@ -11,8 +11,8 @@ from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import OriginClient
 from halley.providers.replicate.profiles import PROFILES
 from halley.providers.replicate.provider import ReplicateProvider, UpstreamRules
-from halley.providers.services.links import UpstreamLinks
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.dependencies import UpstreamDependencies
+from halley.providers.services.poll_rules import PollRules
 from halley.testing.replicate.service import TOKEN, Style
 
 FAST: Final = PollRules(
@@ -57,10 +57,10 @@ async def open_provider(
     held: Held | None = None,
     settle_seconds: float = 0.0,
     clock: Clock | None = None,
-    links: Mapping[str, object] | None = None,
+    dependencies: Mapping[str, object] | None = None,
 ) -> AsyncIterator[ReplicateProvider]:
-    """A provider that polls fast; each of VERSIONS is a model `test/VERSION` there. `rules` and `links` replace members
-    of its `UpstreamRules` and `UpstreamLinks`.
+    """A provider that polls fast; each of VERSIONS is a model `test/VERSION` there. `rules` and `dependencies` replace
+    members of its `UpstreamRules` and `UpstreamDependencies`.
     """
     profile = PROFILES[style]
     settles = None if profile.settle_seconds is None else settle_seconds
@@ -71,7 +71,7 @@ async def open_provider(
         OriginClient(url, silence_seconds=5.0),
         msgspec.structs.replace(given, **(rules or {})),
         msgspec.structs.replace(
-            UpstreamLinks(
+            UpstreamDependencies(
                 find_target=_target,
                 held=(held or Held()).among,
                 taken=(held or Held()).among,
@@ -79,7 +79,7 @@ async def open_provider(
                 answered=Answers(),
                 chance=lambda: 0.5,
             ),
-            **(links or {}),
+            **(dependencies or {}),
         ),
         clock=clock or SystemClock(),
     )

@@ -1,4 +1,4 @@
-"""Looks through what may be very much in steps, between which other work continues."""
+"""Goes through many items in batches, so that other tasks run in between."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def emit_all(parts: Iterator[Progress], emit: Emit, *, is_large: bool) -> bool:
-    """Report these parts; returns whether there are any. Many, or a part with many texts, are made in a thread."""
+    """Report these parts; returns whether there are any. With `is_large` they are made in a thread."""
     has_any = False
     while batch := await (to_thread.run_sync(_some, parts) if is_large else _at_once(parts)):
         has_any = True
@@ -25,8 +25,8 @@ async def emit_all(parts: Iterator[Progress], emit: Emit, *, is_large: bool) -> 
     return has_any
 
 
-async def with_turns(items: Iterable[T]) -> AsyncIterator[T]:
-    """The items, such as the rows of a page: other tasks run after some of them."""
+async def with_yields(items: Iterable[T]) -> AsyncIterator[T]:
+    """The same items; after each batch of them, other tasks run."""
     for number, item in enumerate(items, 1):
         yield item
         if number % _ITEMS_AT_ONCE == 0:

@@ -1,4 +1,4 @@
-"""What a provider for a service asks the rest of this process."""
+"""The functions and objects of this server that a provider for a service depends on."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,17 +17,17 @@ async def _none(handles: Sequence[str]) -> frozenset[str]:
     return frozenset()
 
 
-class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider asks the rest of this process."""
+class UpstreamDependencies(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server gives to each of these providers."""
 
     name: str | None = None  # of the provider, for messages
     find_target: FindTarget
-    held: HeldHandles  # with a prediction of any provider: this one may have had another name
+    held: HeldHandles  # by predictions of any provider: this one may have had another name
     document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none
     answered: Answered
     chance: Callable[[], float]  # a random number from 0 to 1
     own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
-    taken: HeldHandles = _none  # with a prediction of this provider: no other one can get such a run
+    taken: HeldHandles = _none  # by predictions of this provider: no other prediction may get such a run
     hooks: ProviderHooks | None = None  # addresses for its webhooks, if it can reach this server
     public_url: str | None = None  # of this server, without a slash at its end
     streams: StreamClient | None = None  # reads event streams at hosts that are not the service's own
@@ -39,10 +39,10 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def target_of(find: FindTarget, version: str, *, may_be_former: bool = False) -> UpstreamTarget:
-    """What the version is called at the service. `may_be_former`: nothing is begun, so that a removed route will do.
+    """The model and version at the service. `may_be_former`: nothing is begun, so a removed route is enough.
 
     Raises:
-        SubmitRefused: it has no route there.
+        SubmitRefused: no route leads from this version to the service.
     """
     target = find(version)
     if target is None or (target.is_former and not may_be_former):
@@ -52,7 +52,7 @@ def target_of(find: FindTarget, version: str, *, may_be_former: bool = False) ->
 
 def check_lease(work: Work) -> None:
     """Raises:
-    ProviderBusy: the work may be another worker's by now, which would send it, too.
+    ProviderBusy: another worker may have the lease by now, and would send the work again.
     """
     if not work.may_send():
         raise ProviderBusy("Its lease could not be renewed in time, so it is not sent.", was_asked=False)

@@ -9,8 +9,8 @@ _JOINED_CHARS: Final = 4096
 MOST_LOG_CHARS: Final = 2**26  # more than `limits.log_bytes` keeps; the rest is dropped here
 
 
-class SaidParts:
-    """The parts in order. Short pieces of log text are joined: a model may print millions of lines."""
+class ReportedProgress:
+    """The parts of the progress, in order. Short pieces of log text are joined: a model may print millions of lines."""
 
     def __init__(self) -> None:
         self.kept: list[Progress] = []

@@ -1,4 +1,4 @@
-"""One rhythm for all runs of a service, and its limits."""
+"""One poller for all runs of a service, and its limits."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from halley.egress import EgressResponse
 from halley.errors import ProviderBusy
 from halley.providers.replicate.profiles import PROFILES
 from halley.providers.services.pace import LONGEST_SECONDS, ServicePace
-from halley.providers.services.poller import Look, Poller
-from halley.providers.services.rhythm import PollRules
+from halley.providers.services.poll_rules import PollRules
+from halley.providers.services.poller import PolledState, Poller
 from halley.testing.clock import T0, FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -129,9 +129,9 @@ class Polled:
         self.fails_until = 0.0
         self.poller = Poller(self._ask, clock=self.clock, pace=self.pace, rules=rules, chance=lambda: 0.5)
 
-    async def _ask(self, handle: str) -> Look:
+    async def _ask(self, handle: str) -> PolledState:
         self.asked.append((self.clock.monotonic(), handle))
-        return Look(is_gone=True)
+        return PolledState(is_gone=True)
 
     async def _follow(self, handle: str) -> None:
         with self.poller.watch(handle, is_new=True, relies_on_hints=lambda: self.relies_on_hints) as watch:
@@ -139,9 +139,9 @@ class Polled:
             while True:
                 await watch.next()
                 if self.clock.monotonic() < self.fails_until:
-                    self.poller.trouble(watch)
+                    self.poller.poll_failed(watch)
                 else:
-                    self.poller.settle(watch, has_changed=False)
+                    self.poller.schedule_next(watch, has_changed=False)
 
     async def run(self, runs: int, seconds: float, step: float = 0.05) -> None:
         tasks = [asyncio.ensure_future(self._follow(f"r{number}")) for number in range(runs)]
@@ -165,7 +165,7 @@ async def test_a_run_without_news_is_asked_for_less_and_less() -> None:
     assert len(times) < 20
 
 
-async def test_a_hundred_runs_share_one_rhythm() -> None:
+async def test_a_hundred_runs_share_one_poller() -> None:
     polled = Polled(PROFILES["replicate"].poll)
     await polled.run(100, 60)
     assert len(polled.asked) <= 60 * 10 + 1

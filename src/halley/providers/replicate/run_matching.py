@@ -1,4 +1,4 @@
-"""Compares a create with a run in a list: is it the one that the create began?"""
+"""Compares a create with a run in the list of a service: did this create begin that run?"""
 
 import re
 from enum import Enum, auto
@@ -10,38 +10,38 @@ from halley.providers.services.outputs import is_url
 
 _REDACTED: Final = "[REDACTED]"
 _HIDDEN: Final = "hidden"
-# the address may begin as `server.public_url` was then
+# without its beginning: `server.public_url` may have changed since
 _HOOK: Final = re.compile(r"/upstreams/hooks/([0-9a-z]+)-[0-9a-z]+-([\w-]+)-[\w-]{22}(?!\S)", re.ASCII)
 
 
-class Likeness(Enum):
-    """NONE: certainly another. SURE: all that we sent is there, and nothing else. MAYBE: between them."""
+class RunMatch(Enum):
+    """NONE: certainly the run of another create. SURE: its input is exactly what we sent. MAYBE: neither is certain."""
 
     NONE = auto()
     MAYBE = auto()
     SURE = auto()
 
 
-def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Likeness:
-    """Compare the create, with the input `given`, with a row of the list.
+def match_run(create: Create, given: dict[str, Any], row: dict[str, Any]) -> RunMatch:
+    """Compare the create, whose decoded input is `given`, with a row of the list.
 
     A service may show an input with defaults, without secrets, with other links to files, or not at all.
     """
     if has_our_webhook(create, row):
-        return Likeness.SURE
+        return RunMatch.SURE
     if (place := _place(row.get("webhook"))) is not None and place[0] != create.prediction_id:
-        return Likeness.NONE
+        return RunMatch.NONE
     model, version, theirs = row.get("model"), row.get("version"), row.get("input")
     if isinstance(model, str) and model.lower() != create.model.lower():
-        return Likeness.NONE
+        return RunMatch.NONE
     if isinstance(version, str) and create.version is not None and version not in (create.version, _HIDDEN):
-        return Likeness.NONE
+        return RunMatch.NONE
     if not isinstance(theirs, dict) or (row.get("data_removed") is True and not theirs):
-        return Likeness.MAYBE
+        return RunMatch.MAYBE
     if theirs == given:
-        return Likeness.SURE
+        return RunMatch.SURE
     pairs = [(mine, theirs[name]) for name, mine in given.items() if name in theirs]
-    return Likeness.MAYBE if all(_could_be(mine, other) for mine, other in pairs) else Likeness.NONE
+    return RunMatch.MAYBE if all(_could_be(mine, other) for mine, other in pairs) else RunMatch.NONE
 
 
 def has_our_webhook(create: Create, row: dict[str, Any]) -> bool:
@@ -51,7 +51,7 @@ def has_our_webhook(create: Create, row: dict[str, Any]) -> bool:
 
 
 def _place(webhook: object) -> tuple[str, str] | None:
-    """The prediction and the provider of an address for webhooks; None if it is none of a Halley."""
+    """The prediction and the provider in a webhook address; None if it is not an address of a Halley."""
     found = _HOOK.search(webhook) if isinstance(webhook, str) else None
     return None if found is None else (found[1], found[2])
 

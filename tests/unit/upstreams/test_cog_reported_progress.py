@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from halley.dispatch.ports import LogText, MetricValue, Progress
-from halley.providers.cog import said
-from halley.providers.cog.said import SaidParts
+from halley.providers.cog import reported_progress
+from halley.providers.cog.reported_progress import ReportedProgress
 
 
 def text_of(parts: Iterable[Progress]) -> str:
@@ -14,7 +14,7 @@ def text_of(parts: Iterable[Progress]) -> str:
 
 
 def test_many_short_lines_are_kept_in_few_pieces_and_read_whole_by_each_follower() -> None:
-    kept = SaidParts()
+    kept = ReportedProgress()
     first, found = kept.reader(), []
     for number in range(10_000):
         kept.add(LogText(f"line {number}\n"))
@@ -33,8 +33,8 @@ def test_many_short_lines_are_kept_in_few_pieces_and_read_whole_by_each_follower
 
 
 def test_text_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(said, "MOST_LOG_CHARS", 100)
-    kept = SaidParts()
+    monkeypatch.setattr(reported_progress, "MOST_LOG_CHARS", 100)
+    kept = ReportedProgress()
     for _ in range(1000):
         kept.add(LogText("0123456789"))
     assert len(text_of(kept.reader()())) <= 110

@@ -6,21 +6,21 @@ from typing import Final
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.services.answers import error_of_run
+from halley.providers.services.batches import emit_all
 from halley.providers.services.journal import Journal
 from halley.providers.services.outputs import OutputReader
-from halley.providers.services.poller import Look, Poller, Watch
-from halley.providers.services.seen import SeenRun
-from halley.providers.services.steps import emit_all
+from halley.providers.services.poller import PolledState, Poller, Watch
+from halley.providers.services.run_snapshot import RunSnapshot
 
-LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
+LATE_POLLS: Final = 3  # for an output that comes after `succeeded`
 
 _NO_REASON: Final = "The service gave no reason."
 _CANCELED: Final = "The run was canceled at its service."  # shown only if it was not canceled here
 _REMOVED: Final = "The service had removed the output before it was copied."
 
 
-class RunFollowing:
-    """The reporting of one run. The first end that the service shows counts; what it shows later is not read."""
+class RunFollower:
+    """Reports one run. The first end that the service shows counts; what it shows later is not read."""
 
     def __init__(
         self,
@@ -43,30 +43,30 @@ class RunFollowing:
         self._late = 0
         self._word: str | None = None
 
-    async def until_end(self, watch: Watch, first: SeenRun | None = None) -> Outcome:
-        """Report until the run ends. `first`: how the answer to the create showed it; if that is its end, it is not
-        asked for.
+    async def until_end(self, watch: Watch, first: RunSnapshot | None = None) -> Outcome:
+        """Report until the run ends. `first`: its state in the answer to the create; if that is an end, the run is not
+        polled.
         """
         if first is not None and first.state != "open" and not first.is_late:
             await self._report(first)
             return await self._ended(first)
         while True:
-            look = await watch.next()
-            if look.is_over:
+            result = await watch.next()
+            if result.is_over:
                 return Outcome(status="canceled")
-            outcome = await self._read(look, watch)
+            outcome = await self._read(result, watch)
             if outcome is not None:
                 return outcome
 
-    async def _read(self, look: Look, watch: Watch) -> Outcome | None:
-        if look.hopeless:
-            return Outcome(status="failed", error=look.hopeless, reason="upstream_output_unreadable")
-        if self._poller.is_lost(watch, is_gone=look.is_gone):
+    async def _read(self, result: PolledState, watch: Watch) -> Outcome | None:
+        if result.unreadable:
+            return Outcome(status="failed", error=result.unreadable, reason="upstream_output_unreadable")
+        if self._poller.is_lost(watch, is_gone=result.is_gone):
             return self._lost()
-        if look.run is None:
-            self._poller.trouble(watch)
+        if result.run is None:
+            self._poller.poll_failed(watch)
             return None
-        run = look.run
+        run = result.run
         if run.unknown is not None and run.unknown != self._word:
             self._journal.note(f"It shows the status {run.unknown!r} of {self._handle}, which does not exist.")
         self._word = run.unknown
@@ -76,7 +76,7 @@ class RunFollowing:
         if run.state == "open" and run.stream is not None:
             self._on_stream(run.stream)
         if run.state == "open" or self._waits_for_output(run):
-            self._poller.settle(watch, has_changed=has_changed)
+            self._poller.schedule_next(watch, has_changed=has_changed)
             return None
         return await self._ended(run)
 
@@ -85,7 +85,7 @@ class RunFollowing:
         text = f"The service does not know the prediction {self._handle} any more."
         return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
 
-    async def _report(self, run: SeenRun) -> bool:
+    async def _report(self, run: RunSnapshot) -> bool:
         """Report what is new; returns whether anything was."""
         has_changed = False
         if len(run.logs) > self._log_chars:
@@ -96,11 +96,11 @@ class RunFollowing:
             has_changed |= await emit_all(self._reader.grown(run.output), self._emit, is_large=run.is_large)
         return has_changed
 
-    def _waits_for_output(self, run: SeenRun) -> bool:
+    def _waits_for_output(self, run: RunSnapshot) -> bool:
         self._late += run.is_late
-        return run.is_late and self._late <= LATE_LOOKS
+        return run.is_late and self._late <= LATE_POLLS
 
-    async def _ended(self, run: SeenRun) -> Outcome:
+    async def _ended(self, run: RunSnapshot) -> Outcome:
         if run.state == "canceled":
             return Outcome(status="canceled", error=_CANCELED, predict_time=run.predict_time)
         if run.state == "succeeded" and run.output is None and run.is_removed:

@@ -1,4 +1,4 @@
-"""A prediction as a service shows it, in our words."""
+"""The state of a run as one answer of its service shows it, with our names."""
 
 from typing import Any, Final, Literal
 
@@ -17,11 +17,11 @@ _ENDS: Final[dict[str, State]] = {
     "aborted": "canceled",
 }
 _CONTINUES: Final = frozenset({"starting", "processing", "queued"})  # others that are no end continue, too
-_OWN_TIMES: Final = frozenset({"predict_time", "total_time"})  # those of the end are our own
+_OWN_TIMES: Final = frozenset({"predict_time", "total_time"})  # Halley measures these itself
 
 
-class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What one answer shows. `state` is open for every word that is no known end."""
+class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer shows. `state` is `open` for every status that is not a known end."""
 
     state: State
     output: Any = None
@@ -31,17 +31,19 @@ class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
     predict_time: float | None = None  # in seconds
     is_removed: bool = False  # its data was removed there
     stream: str | None = None  # the URL of its event stream
-    is_large: bool = False  # it takes long to look through its output
-    unknown: str | None = None  # a status word that does not exist
+    is_large: bool = False  # going through its output takes long
+    unknown: str | None = None  # the status, if Replicate's API has no such one
 
     @property
     def is_late(self) -> bool:
-        """It has succeeded, and its output may still come."""
+        """Whether it has succeeded, and its output may still appear."""
         return self.state == "succeeded" and self.output is None and not self.is_removed
 
 
-def read_run(body: Body | None, handle: str, *, is_large: bool) -> SeenRun | None:
-    """None if the answer is no prediction, or another one. `is_large`: see `answers.is_large`."""
+def read_run(body: Body | None, handle: str, *, is_large: bool) -> RunSnapshot | None:
+    """The state in an answer; None if the answer is not a prediction, or another one than `handle`. `is_large`: see
+    `answers.is_large`.
+    """
     if body is None or not isinstance(word := body.get("status"), str) or not word:
         return None
     if body.get("id", handle) != handle:
@@ -50,7 +52,7 @@ def read_run(body: Body | None, handle: str, *, is_large: bool) -> SeenRun | Non
     metrics = metrics if isinstance(metrics, dict) else {}
     logs = body.get("logs")
     lower = word.strip().lower()
-    return SeenRun(
+    return RunSnapshot(
         state=_ENDS.get(lower, "open"),
         unknown=None if lower in _ENDS or lower in _CONTINUES else plain(word),
         output=body.get("output"),
