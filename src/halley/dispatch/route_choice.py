@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from halley.dispatch.ports import HeldSlot
 from halley.dispatch.weighted_turns import Turn, WeightedTurns
+from halley.settings import LOCAL
 
 
 class Chooser(Protocol):
@@ -90,14 +91,23 @@ class RouteChoice:
         turns = self._chooser.turns(version)
         order = self._chooser.order(version)
         for slot in order:
-            if slot.provider.take_slot(version, alone=alone):
+            if self._takes(slot, version, is_dealt=turns is not None, alone=alone):
                 turn = None if turns is None else Turn(slot.name, (slot.name, *(other.name for other in order)))
                 self._take(version, slot, turns, turn)
                 return True
-            if turns is not None and not self._taken:
-                # it is its turn, and no run waits for it: so nothing else asks it for capacity
-                slot.provider.request_capacity(version, alone=alone)
         return False
+
+    def _takes(self, slot: HeldSlot, version: str, *, is_dealt: bool, alone: bool) -> bool:
+        """Take a slot of this provider. One that has none is asked for capacity, unless it is this machine in an order,
+        which is waited for: no run waits for the others, so nothing else asks them, and the place after it would get
+        all runs.
+        """
+        if slot.provider.take_slot(version, alone=alone):
+            return True
+        if self._taken or (slot.name == LOCAL and not is_dealt):
+            return False
+        slot.provider.request_capacity(version, alone=alone)
+        return slot.provider.take_slot(version, alone=alone)
 
     def drop_slot(self, version: str, *, alone: bool = False) -> None:
         if not self._taken:  # the slot was taken before the version had several places

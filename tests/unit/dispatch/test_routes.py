@@ -282,6 +282,33 @@ def test_a_provider_that_asked_for_a_pause_is_passed_over() -> None:
     assert [verdict.takes for verdict in here.routed.verdicts(NEW)] == [False, False, True]
 
 
+class Unasked(FakePlace):
+    """It has no slots for a version before it is asked for them, as services have none for a route that is new."""
+
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        return bool(self.asked) and super().take_slot(version, alone=alone)
+
+
+def test_a_provider_that_comes_before_others_gets_runs_although_none_waits() -> None:
+    here = Routed()
+    here.local.serving = False
+    here.a = Unasked()
+    here.routed.places = {
+        "a": UpstreamPlace(here.a, here.breaker),  # type: ignore[arg-type]
+        "b": here.routed.places["b"],
+    }
+    assert (here.take(), here.take(), here.take()) == ("a", "b", None)
+    assert here.a.asked == [NEW, NEW, NEW]
+
+
+def test_what_takes_the_rest_of_the_slots_asks_for_no_more() -> None:
+    here = Routed()
+    here.local.serving = False
+    choice = here.routed.of(NEW)
+    assert [choice.take_slot(NEW) for _ in range(3)] == [True, True, False]
+    assert here.a.asked == here.b.asked == []  # else each look at an empty queue would cause the next one
+
+
 def test_slots_that_are_not_used_go_back_to_whose_they_are() -> None:
     here = Routed(spill_over_queue=1)
     here.routed.note_waiting({NEW: 9})
