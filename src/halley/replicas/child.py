@@ -249,11 +249,11 @@ def _arguments(
         "train_ref": source.train_ref,
         "max_concurrency": source.max_concurrency,
         "environment": {},
-        "parent_pid": os.getpid(),
         "memory_limit_bytes": source.memory_limit_bytes,
         **more,
     }
-    words = ["--data", str(data), "--control", str(control), "--output", ",".join(map(str, output)), "--mode", mode]
+    words = ["--parent", str(os.getpid()), "--data", str(data), "--control", str(control)]
+    words += ["--output", ",".join(map(str, output)), "--mode", mode]
     return [source.python, "-X", "utf8", str(RUNNER), *words, "--config", msgspec.json.encode(config).decode()]
 
 

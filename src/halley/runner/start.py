@@ -1,6 +1,7 @@
 """The first code of ours that a model's interpreter executes.
 
-`python -X utf8 start.py --data FD --control FD [--output FD,FD,FD] --mode serve|train|inspect --config JSON`
+`python -X utf8 start.py [--parent PID] --data FD --control FD [--output FD,FD,FD] --mode serve|train|inspect
+--config JSON`
 
 Does what must happen first, then calls the runner's `main`. A process that the model spawns with `multiprocessing`
 reads this file again under another name than `__main__`; then nothing here may run.
@@ -29,14 +30,11 @@ def _remove_model_paths() -> list[str]:
 
 def _start() -> None:
     theirs = _remove_model_paths()
-    import json
-
     words = sys.argv[1:]
     options = dict(zip(words[::2], words[1::2]))
     missing = [name for name in ("--data", "--control", "--mode", "--config") if name not in options]
     if missing:
         sys.exit("start.py is run by Halley; missing %s" % ", ".join(missing))
-    config = json.loads(options["--config"])
     data, control = int(options["--data"]), int(options["--control"])
     output = tuple(int(number) for number in options.get("--output", "").split(",") if number)
 
@@ -45,7 +43,12 @@ def _start() -> None:
     # Our own folder, which is sys.path[0] here, is needed for one import and then removed: `start` and `path` are names
     # that a model may use itself. Only the folder that holds `cog` stays.
     own = sys.path[0]
-    importlib.import_module("_halley_runner.supervisor").supervise(config.get("parent_pid"), control, [data, *output])
+    # What is loaded before this stays in the memory of the process that supervises: it needs no JSON, for example.
+    parent = int(options.get("--parent", 0))
+    importlib.import_module("_halley_runner.supervisor").supervise(parent, control, [data, *output])
+    import json
+
+    config = json.loads(options["--config"])
     # before any thread starts, and before any file of the model is read
     place = importlib.import_module("_halley_runner.places").enter(config)
     sys.path.insert(1, own + "/path")

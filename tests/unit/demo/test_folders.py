@@ -1,7 +1,6 @@
 """Each demo model as the server meets it: a folder, read and described by the runner in a child process."""
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -39,7 +38,6 @@ def described(model):
         "ref": config.get("run") or config["predict"],
         "max_concurrency": config.get("concurrency", {}).get("max"),
         "environment": {},
-        "parent_pid": os.getpid(),
         "memory_limit_bytes": None,
     }
     descriptors = (child_data.fileno(), child_control.fileno())

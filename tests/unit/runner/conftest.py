@@ -66,11 +66,11 @@ class Child:
             "ref": ref,
             "max_concurrency": None,
             "environment": {},
-            "parent_pid": os.getpid(),
             "memory_limit_bytes": None,
             **config,
         }
-        words = ["--data", str(data.fileno()), "--control", str(control.fileno())]
+        parent = whole.pop("parent_pid", os.getpid())
+        words = ["--parent", str(parent), "--data", str(data.fileno()), "--control", str(control.fileno())]
         self.process = subprocess.Popen(
             [python, "-X", "utf8", str(START), *words, "--mode", mode, "--config", json.dumps(whole)],
             pass_fds=(data.fileno(), control.fileno()),

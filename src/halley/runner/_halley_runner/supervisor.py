@@ -2,25 +2,28 @@
 
 It adopts processes whose parent has died, so none can escape by becoming a daemon. When the model's process ends, it
 kills the rest and ends with the same status; when the server ends in any way, it kills everything.
+
+There is one for each model's process, so it imports little: `typing` and `signal` would take 1.6 MB of each.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # `signal` makes enumerations of what is in it
 import ctypes
 import os
 import resource
 import select
-import signal
 import sys
-from typing import Iterator, List, Optional
 
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
 _HANGUP = select.POLLHUP | select.POLLERR
 
 
-def supervise(parent_pid: Optional[int], control: int, others: List[int]) -> None:
+def supervise(parent_pid: int, control: int, others: list[int]) -> None:
     """Fork. Returns in the child, which becomes the model's process; the parent supervises it until its end.
+
+    `parent_pid` is the server's process, 0 if it is not known.
 
     `control` is a socket that hangs up when the server is gone; `others` are for the child only. Call it before any
     thread starts, and while this process is small.
@@ -57,7 +60,7 @@ def supervise(parent_pid: Optional[int], control: int, others: List[int]) -> Non
 
 def _watch(reading: int, control: int) -> int:
     """The status with which the model's process ended; 0 if the server ended first."""
-    model = next(_children(os.getpid()), None)
+    model = next(iter(_children(os.getpid())), None)
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     poll.register(control, 0)  # hang-up is always reported
@@ -92,26 +95,27 @@ def _sweep() -> None:
             return
 
 
-def _below(pid: int) -> List[int]:
+def _below(pid: int) -> list[int]:
     found = list(_children(pid))
     for parent in found:
         found += _children(parent)
     return found
 
 
-def _children(pid: int) -> Iterator[int]:
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
     try:
         tasks = os.listdir("/proc/%d/task" % pid)
     except OSError:  # ended meanwhile
-        return
+        return found
     for task in tasks:
         try:
             with open("/proc/%d/task/%s/children" % (pid, task)) as file:
                 words = file.read().split()
         except OSError:
             continue
-        for word in words:
-            yield int(word)
+        found += map(int, words)
+    return found
 
 
 def _end_like(status: int) -> None:
