@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from halley.dispatch.upstreams import SubmitBucket
 from halley.egress import EgressResponse
 from halley.errors import ProviderBusy
 from halley.providers.replicate.profiles import PROFILES
@@ -36,6 +37,13 @@ pytestmark = pytest.mark.anyio
         (200, {"ratelimit": "limit=10, remaining=0, reset=12"}, {}, 12),
         (200, {"ratelimit": '"default";r=0;t=8'}, {}, 8),
         (200, {"ratelimit": "limit=10, remaining=3, reset=12"}, {}, 0),
+        (200, {"ratelimit": '"day";r=900;t=3600, "burst";r=0;t=5'}, {}, 5),
+        (200, {"ratelimit": '"burst";r=0;t=5,"day";r=0;t=3600'}, {}, LONGEST_SECONDS),
+        (200, {"ratelimit": '"burst";r=0;pk=:dHNq:;t=5, "day";r=1;t=9'}, {}, 5),
+        (429, {"ratelimit": '"day";r=900;t=3600, "burst";r=0;t=5'}, {}, 5),
+        (429, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "20"}, {}, 20),
+        (429, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "20", "retry-after": "3"}, {}, 3),
+        (429, {"x-ratelimit-remaining": "4", "x-ratelimit-reset": "20"}, {}, 1),
         (200, {"ratelimit-remaining": "0", "ratelimit-reset": "4"}, {}, 4),
         (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "6"}, {}, 6),
         (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1764362415"}, {}, 0),
@@ -99,6 +107,9 @@ def test_no_more_submits_begin_than_the_service_says_are_left() -> None:
     clock.advance(7.0)
     assert pace.submits.room() == 5
     ends = int(clock.now().timestamp()) + 20
+    several = answer(ratelimit='"day";r=80;t=99, "burst";r=3;t=7', ratelimit_policy='"burst";q=5;w=9, "day";q=90;w=100')
+    pace.note(several, None, is_submit=True)
+    assert pace.submits.bucket() == SubmitBucket(left=3, limit=5, reset_seconds=7.0)
     pace.note(answer(x_ratelimit_remaining=0, x_ratelimit_reset=ends), None, is_submit=True)
     assert 19 <= pace.submit_paused_seconds <= 21
 

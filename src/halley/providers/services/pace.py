@@ -132,11 +132,11 @@ class ServicePace(Pause):
         now = self._clock.now()
         kind = self.submits if is_submit else self
         stated = retry_after(response, body, now)
+        limits = read_rate_limits(response.headers, now)
         if response.status == 429 or (response.status == 503 and stated is not None):
-            kind.refuse(stated)
+            kind.refuse(limits.reset_seconds if stated is None and limits.remaining == 0 else stated)
             return
         kind.accept()
-        limits = read_rate_limits(response.headers, now)
         if is_submit:
             self.submits.learn(limits)
         elif limits.remaining == 0 and limits.reset_seconds is not None:
