@@ -29,7 +29,8 @@ ASK_SECONDS: Final = 10.0  # how long a create waits for an upstream to tell its
 # names of models come from clients: a program that guesses names must not use up the limits of a service
 MOST_MISSES: Final = 100  # in MISS_SECONDS
 MOST_ASKED: Final = 50  # questions at once
-MOST_MODELS: Final = 10_000  # a service without a list of its models has each that is named
+# a service without a list of its models has each that is named, with each version that is named
+MOST_MODELS: Final = 10_000  # and as many versions
 SCHEMA_BYTES: Final = 4 * 2**20
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
@@ -46,6 +47,7 @@ class ImportedModels:
         self.sources: Mapping[str, ModelDescriber] = {}
         self._misses: dict[str, float] = {}
         self._taken: set[str] = set()  # models that came from upstreams
+        self._versions: set[str] = set()  # and their versions
         self._asked_at: dict[str, float] = {}  # by model: when its newest version was asked for
         self._asking: dict[str, asyncio.Task[bool]] = {}
         self.on_new: Callable[[], None] = _nothing  # called when a version was added
@@ -59,6 +61,7 @@ class ImportedModels:
             for version in await self._store.list_versions(model.full_name):
                 if version.provider != LOCAL:
                     self._taken.add(model.full_name)
+                    self._versions.add(version.id)
                     is_latest = route is not None and version.id == model.latest_version_id
                     self._offer(version, is_latest=is_latest)
 
@@ -79,6 +82,8 @@ class ImportedModels:
         model, _, tag = reference.partition(":")
         if not _NAME.fullmatch(model) or self._upstream_route(model) is None:
             return False
+        if tag not in ("", "latest") and not _HEX.fullmatch(tag):
+            return False  # no version has such an id here
         if self._misses.get(reference, 0.0) > self._clock.elapsed():
             return False
         return await self._ask_once(model, None if tag in ("", "latest") else tag)
@@ -181,12 +186,11 @@ class ImportedModels:
             provider=provider,
             run_timeout_seconds=route.settings.run_timeout_seconds,
         )
-        if name not in self._taken and len(self._taken) >= MOST_MODELS:
-            raise Overloaded(f"This server has {MOST_MODELS} models of upstreams, and takes no further ones.")
-        self._taken.add(name)
         known = self._catalog.by_id(version.id)
         if known is not None and msgspec.structs.replace(known.version, created_at=version.created_at) == version:
+            self._taken.add(name)
             return
+        self._require_room(name, version.id, is_newest=is_newest)
         owner, _, short = name.partition("/")
         model = Model(owner=owner, name=short, description=found.description, created_at=self._clock.now())
         if is_newest:
@@ -195,6 +199,19 @@ class ImportedModels:
             await self._catalog.add_earlier(model, version)
         _log.info("%s is known from %s: version %s", name, provider, version.id[:12])
         self.on_new()
+
+    def _require_room(self, name: str, version_id: str, *, is_newest: bool) -> None:
+        """Count the model and its version. The newest version of a known model is taken always: no client names it.
+
+        Raises:
+            Overloaded: there are too many.
+        """
+        if name not in self._taken and len(self._taken) >= MOST_MODELS:
+            raise Overloaded(f"This server has {MOST_MODELS} models of upstreams, and takes no further ones.")
+        if not is_newest and version_id not in self._versions and len(self._versions) >= MOST_MODELS:
+            raise Overloaded(f"This server has {MOST_MODELS} versions of upstreams, and takes no further ones.")
+        self._taken.add(name)
+        self._versions.add(version_id)
 
     async def _schema(self, name: str, route: ModelRoute, found: UpstreamModel) -> bytes:
         """The upstream's schema, or that of the route, or one that accepts every input."""

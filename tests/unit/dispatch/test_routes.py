@@ -570,6 +570,7 @@ class Source:
     def __init__(self) -> None:
         self.models: dict[str, list[UpstreamModel]] = {}
         self.busy = False
+        self.has_each_version = False  # as one without a list of models
         self.asked: list[UpstreamTarget] = []
 
     def add(self, model: str, version: str | None, schema: bytes = SCHEMA) -> None:
@@ -582,6 +583,8 @@ class Source:
         known = self.models.get(target.model, [])
         if target.version is None:
             return known[-1] if known else None
+        if self.has_each_version:
+            return UpstreamModel(model=target.model, version=target.version)
         return next((one for one in known if one.version == target.version), None)
 
 
@@ -672,6 +675,40 @@ async def test_a_service_that_has_each_model_does_not_fill_the_database(monkeypa
     with pytest.raises(Overloaded, match="no further ones"):
         await again.id_of("acme/3")
     assert len(await here.store.list_models()) == 3
+
+
+async def test_a_service_that_has_each_version_does_not_fill_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("halley.dispatch.imported_models.MOST_MODELS", 3)
+    here = Imports()
+    here.a.add("other/flux", None, b"")
+    here.a.has_each_version = True
+    await here.id_of("acme/flux")
+    for number in range(2):
+        await here.id_of(f"acme/flux:{number:064x}")
+    with pytest.raises(Overloaded, match="no further ones"):
+        await here.id_of(f"acme/flux:{2:064x}")
+    assert await here.id_of("acme/flux")
+    again = Imports(here.store)
+    again.a.models, again.a.has_each_version = here.a.models, True
+    await again.models.load()
+    with pytest.raises(Overloaded, match="no further ones"):
+        await again.id_of(f"acme/flux:{2:064x}")
+    assert await again.id_of(f"acme/flux:{1:064x}") == f"{1:064x}"
+    assert len(await here.store.list_versions("acme/flux")) == 3
+    again.a.add("other/flux", NEW)  # the service itself has another one
+    again.clock.advance(400)
+    await again.id_of("acme/flux")
+    await until(lambda: again.catalog.resolve("acme/flux").version.id == NEW)
+
+
+async def test_a_version_that_can_have_no_id_here_is_not_asked_for_or_stored() -> None:
+    here = Imports()
+    here.a.add("other/flux", None, b"")
+    here.a.has_each_version = True
+    await here.id_of("acme/flux")
+    with pytest.raises(VersionUnknown):
+        await here.id_of("acme/flux:dp-1")
+    assert len(await here.store.list_versions("acme/flux")) == len(here.a.asked) == 1
 
 
 async def test_an_upstream_that_does_not_answer_is_no_miss() -> None:
