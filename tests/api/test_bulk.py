@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from api.world import Connection, World, settled
 from halley.api.presentation.paging import Cursor
 from halley.bulk import executor
-from halley.bulk.steps import RERUN_PRIORITY
+from halley.bulk.item_actions import RERUN_PRIORITY
 from halley.errors import Overloaded, QueueFull
 from halley.keys.records import Scope
 from halley.predictions.filters import PredictionFilter
@@ -223,7 +223,7 @@ async def test_an_obstacle_without_an_end_fails_an_item_at_last(world: World, mo
             raise Overloaded(f"The webhook of prediction {prediction_id} has not been sent its end yet.")
         await remove(prediction_id, account_id)
 
-    monkeypatch.setattr(world.bulk._executor._steps, "_remove_data", stuck)
+    monkeypatch.setattr(world.bulk._executor._item_actions, "_remove_data", stuck)
     end = await finished(world, await act(world, "delete-data"))
     assert counts(end) == (1, 0, 1, 0)
     assert "The webhook of prediction … has not been sent" in end["reasons"][0]["reason"]

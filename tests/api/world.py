@@ -23,9 +23,9 @@ from halley.assets.own_links import OwnFiles
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bulk.executor import BulkExecutor
-from halley.bulk.rights import may_act
+from halley.bulk.item_actions import ItemActions
+from halley.bulk.permissions import may_act
 from halley.bulk.service import BulkActions
-from halley.bulk.steps import Steps
 from halley.bus.local import LocalBus
 from halley.clock import Clock
 from halley.dispatch.upstream_hooks import UpstreamHint
@@ -445,7 +445,7 @@ class World(Asker):
             most=self.settings.limits.bulk_predictions,
             executor=BulkExecutor(
                 store=self.store,
-                steps=Steps(
+                item_actions=ItemActions(
                     predictions=self.predictions,
                     reruns=self.reruns,
                     remove_data=self.retention.remove_now,

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from halley.app.foundation import Foundation
-from halley.app.upstream_reach import link_base, sends_webhooks
+from halley.app.upstream_reachability import link_base, sends_webhooks
 from halley.app.upstreams import Upstreams, check_upstreams, read_token
 from halley.assets.links import LinkSigner
 from halley.cli.main import run_command

@@ -5,9 +5,9 @@ from functools import partial
 from halley.app.foundation import Foundation
 from halley.app.roles import Node
 from halley.bulk.executor import BulkExecutor
-from halley.bulk.rights import may_act
+from halley.bulk.item_actions import ItemActions
+from halley.bulk.permissions import may_act
 from halley.bulk.service import BulkActions
-from halley.bulk.steps import Steps
 from halley.predictions.running_again import Reruns
 from halley.predictions.service import Predictions
 from halley.retention.service import RetentionService
@@ -20,7 +20,7 @@ def build_bulk(
     store = base.data.store
     executor = BulkExecutor(
         store=store,
-        steps=Steps(predictions=predictions, reruns=reruns, remove_data=retention.remove_now, store=store),
+        item_actions=ItemActions(predictions=predictions, reruns=reruns, remove_data=retention.remove_now, store=store),
         may_act=partial(may_act, store),
         clock=base.clock,
         holder_id=base.new_id(),

@@ -216,7 +216,7 @@ async def build(
                 working = WorkerParts(
                     worker=worker,
                     runtime=runtime,
-                    loader=make_loader(base, runtime, worker, upstreams.routed.local_is_broken),
+                    loader=make_loader(base, runtime, worker, upstreams.routed.on_local_broken),
                     upstreams=upstreams,
                     outcomes=outcomes,
                     late_runs=late_runs,

@@ -97,10 +97,10 @@ def _balance(known: UpstreamBalance | None) -> Balance | None:
 
 
 def _latency(durations: Durations) -> Latency | None:
-    spread = durations.spread()
-    if spread is None:
+    summary = durations.summary()
+    if summary is None:
         return None
-    return Latency(count=spread.of, p50=round(spread.median, 3), p95=round(spread.p95, 3))
+    return Latency(count=summary.of, p50=round(summary.median, 3), p95=round(summary.p95, 3))
 
 
 async def _unknown(store: Store, most: int, *, with_settled: bool) -> Sequence[UnknownOutcome]:
@@ -155,7 +155,7 @@ def _test(upstreams: Upstreams, version: Version) -> RouteTest:
                 model=version.model if route is None or verdict.provider == LOCAL else route.there(version.model),
                 weight=verdict.weight,
                 takes=verdict.takes,
-                reason=f"{verdict.why}: {verdict.said}" if verdict.said else verdict.why,
+                reason=f"{verdict.why}: {verdict.detail}" if verdict.detail else verdict.why,
             )
             for verdict in verdicts
         ],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from halley.app.foundation import Foundation
-from halley.app.upstream_reach import check_reach, link_base, public_url, sends_webhooks
+from halley.app.upstream_reachability import check_reach, link_base, public_url, sends_webhooks
 from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.breaker import Breaker, BreakerState
 from halley.dispatch.imported_models import ImportedModels, read_schema
@@ -31,7 +31,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """A provider, and from what it was made: only if its settings change, another one is made."""
+    """A provider, and what it was made from: it is replaced only if one of these changes."""
 
     settings: ProviderSettings
     files: object  # what the files say that the settings name
@@ -41,7 +41,7 @@ class _Made:
 
 class Upstreams:
     """Holds the services elsewhere. `routed` chooses among them, `imported` knows their models, and `limits` refuses
-    creates that none may get.
+    creates if every service is at its limit of submits.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Upstreams:
         self.limits = RouteLimits(self.routed.limited, base.data.store)
         self.imported = ImportedModels(base.catalog, base.data.store, self.table, base.clock)
         self._made: dict[str, _Made] = {}
-        self._gone: list[tuple[str, _Made]] = []  # not used any more; runs of before may be followed
+        self._gone: list[tuple[str, _Made]] = []  # replaced, but their earlier runs may still be followed
         self._closing: set[asyncio.Task[None]] = set()
 
     def apply(self, settings: Settings) -> None:
@@ -84,7 +84,7 @@ class Upstreams:
                 self._gone.append((name, before))
                 self.routed.former[name] = before.place.upstream
         self._close_idle()
-        for name, before in self._gone:  # its runs are followed with the token of today, but nowhere else
+        for name, before in self._gone:  # with the new token, but only at the address for which it is
             if name in made and made[name].settings.addresses() == before.settings.addresses():
                 self._use_token(before.place.upstream, before.settings, tokens[name])
         self._made = made
@@ -96,7 +96,7 @@ class Upstreams:
             self._base.catalog.finder = self.imported  # it stays: it knows which versions have no route any more
 
     async def list_offered(self) -> None:
-        """Make models known that only services with files name: they are in the lists of models before their first run.
+        """Put the models that job files name into the lists of models, before their first run.
         No service is asked.
         """
         for name in sorted(self._offered()) if self._made else ():
@@ -107,7 +107,7 @@ class Upstreams:
                     _log.warning("%s is not in the lists of models yet: %s", name, error)
 
     def _offered(self) -> Iterator[str]:
-        """The models here whose every place is a service that names its models by a file."""
+        """The models that run only at services whose files name their models."""
         from halley.app.upstream_kinds import models_in
 
         offers = {name: models for name, one in self._made.items() if (models := models_in(one.files))}
@@ -148,7 +148,9 @@ class Upstreams:
             await one.place.upstream.close()
 
     def _close_idle(self) -> None:
-        """Close what was replaced twice and follows nothing: each change of the settings would leave connections."""
+        """Close replaced providers that follow nothing: otherwise each change of the settings would leave connections
+        open.
+        """
         newest = dict(self._gone)
         kept = []
         for name, before in self._gone:
@@ -191,7 +193,7 @@ class Upstreams:
         )
         upstream = make_upstream(settings, token, dependencies, clock)
         upstream.place = self._place(settings, token)
-        upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
+        upstream.listen(on_capacity=self._on_capacity, on_broken=self._on_broken)
         places = ", ".join(url for _, url in settings.addresses())
         word = settings.dialect() or settings.kind
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
@@ -208,10 +210,10 @@ class Upstreams:
     def _hook_url(self, place: HookPlace) -> str:
         return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(*place)}"
 
-    def _has_capacity(self, version: str) -> None:
+    def _on_capacity(self, version: str) -> None:
         self.routed.on_capacity(version)
 
-    def _is_broken(self, version: str, error: str, reason: str) -> None:
+    def _on_broken(self, version: str, error: str, reason: str) -> None:
         self.routed.on_broken(version, error, reason)
 
     def _target(self, provider: str, version: str) -> UpstreamTarget | None:

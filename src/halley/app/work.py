@@ -162,7 +162,7 @@ def build_worker(
         maintainer.keep_first(worker.renew_late)
     routed.listen(on_capacity=worker.on_capacity, on_broken=worker.broken)
     upstreams.imported.on_new = worker.reevaluate
-    provider.listen(on_capacity=routed.has_capacity, on_broken=routed.local_is_broken)
+    provider.listen(on_capacity=routed.on_local_capacity, on_broken=routed.on_local_broken)
     base.signals.bus.subscribe(worker.receive, WorkWaits, StopRequested)
     return worker
 

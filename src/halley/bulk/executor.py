@@ -8,9 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from halley.bulk.item_actions import ItemActions
 from halley.bulk.ports import BulkHolder, BulkStore
 from halley.bulk.records import BulkAction, BulkKind, BulkOutcome, ItemResult, TakenItem
-from halley.bulk.steps import Steps
 from halley.clock import Clock
 from halley.errors import Busy, Conflict, HalleyError, NotFound, QueueFull, StorageFull, SubmitLimitReached, WrongState
 from halley.wakeable_sleep import WakeableSleep
@@ -20,14 +20,14 @@ _log: Final = logging.getLogger(__name__)
 BATCH: Final = 20
 """Predictions of one action at a time; then it is the next action's turn."""
 WAITING_RERUNS: Final = 100
-"""Reruns of one action in the queue: the rest is made when these have run."""
+"""Reruns of one action in the queue at the same time; the next ones are made as these run."""
 LEASE_SECONDS: Final = 30.0
-LOOK_SECONDS: Final = 10.0  # for actions of other processes, if there may be any
-RETRY_SECONDS: Final = 1.0  # before the first retry of what is not possible now; doubles each time
+LOOK_SECONDS: Final = 10.0  # between looks for actions of other processes, if there may be other processes
+RETRY_SECONDS: Final = 1.0  # before the first retry of an item that is not possible now; doubles each time
 LONGEST_RETRY_SECONDS: Final = 30.0
-TRIES: Final = 5  # of an item for whose obstacle no end is known
+TRIES: Final = 5  # of an item whose obstacle may never end
 _TOGETHER: Final = {BulkKind.CANCEL: BATCH, BulkKind.RERUN: 4, BulkKind.DELETE_DATA: 4}
-"""Items at the same time: the last two read whole predictions, which may have 60 MiB each."""
+"""Items carried out at the same time. The last two kinds read whole predictions, which may have 60 MiB each."""
 _REST_SECONDS: Final = 0.005
 _KEY_GONE: Final = "its API key is not valid any more, or has lost a scope"
 _QUEUE_FULL: Final = f"{WAITING_RERUNS} of its predictions are in the queue"
@@ -38,14 +38,21 @@ MayAct = Callable[[str], Awaitable[bool]]
 
 
 class BulkExecutor:
-    """`turn` must be repeated. Everything happens in the loop's thread."""
+    """Call `turn` repeatedly. Everything happens in the thread of the event loop."""
 
     def __init__(
-        self, *, store: BulkStore, steps: Steps, may_act: MayAct, clock: Clock, holder_id: str, is_alone: bool
+        self,
+        *,
+        store: BulkStore,
+        item_actions: ItemActions,
+        may_act: MayAct,
+        clock: Clock,
+        holder_id: str,
+        is_alone: bool,
     ) -> None:
         """`is_alone`: no other process carries out actions on this data."""
         self._store = store
-        self._steps = steps
+        self._item_actions = item_actions
         self._may_act = may_act
         self._clock = clock
         self._holder = BulkHolder(id=holder_id, lease_seconds=LEASE_SECONDS, is_alone=is_alone)
@@ -67,7 +74,7 @@ class BulkExecutor:
         for action in due:
             began = self._clock.monotonic()
             await self._batch(action)
-            # leave the store to others for as long as this used it
+            # let other requests use the store for as long as this batch did
             await self._clock.sleep(max(_REST_SECONDS, self._clock.monotonic() - began))
         if not due:
             await self._sleep.sleep(self._pause_seconds(now))
@@ -117,16 +124,16 @@ class BulkExecutor:
             await self._wait(action, _text(obstacles[0], taken))
 
     async def _one(self, action: BulkAction, item: TakenItem) -> ItemResult | HalleyError | None:
-        """The outcome of an item; None if it is recorded; the obstacle if it must be tried again."""
+        """The outcome of an item; None if the outcome is recorded already; an error if the item must be tried again."""
         try:
-            return await self._steps.take(action, item)
+            return await self._item_actions.take(action, item)
         except (QueueFull, StorageFull, SubmitLimitReached) as obstacle:
             return obstacle
         except Busy as obstacle:
             place = (action.id, item.position)
             tries = self._tries[place] = self._tries.get(place, 0) + 1
             return obstacle if tries < TRIES else _failed(item, obstacle)
-        except Conflict:  # stopped meanwhile, or done by another process
+        except Conflict:  # the action was stopped, or another process has carried out the item
             return None
         except (WrongState, NotFound) as error:
             return ItemResult(position=item.position, outcome=BulkOutcome.SKIPPED, reason=_text(error, [item]))
@@ -143,11 +150,11 @@ class BulkExecutor:
         return room
 
     async def _wait(self, action: BulkAction, why: str) -> None:
-        """Let the action pause, longer each time, and say why."""
+        """Let the action pause, longer each time, and record why."""
         before = self._pauses.get(action.id)
         seconds = RETRY_SECONDS if before is None else min(2 * before.seconds, LONGEST_RETRY_SECONDS)
         if why == _QUEUE_FULL:
-            seconds = RETRY_SECONDS  # a look is cheap, and the queue should not run empty
+            seconds = RETRY_SECONDS  # checking is cheap, and the queue should not run empty
         self._pauses[action.id] = _Pause(self._clock.monotonic() + seconds, seconds)
         if action.waiting != why:
             await self._store.note_bulk_waiting(action.id, why)

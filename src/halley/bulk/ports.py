@@ -40,10 +40,10 @@ class BulkStore(Protocol):
     def put_bulk_action(self, action: BulkAction, prediction_ids: Sequence[str]) -> Awaitable[BulkAction]:
         """Store a new action and its set, in this order; `total` is that of the set. An empty one is finished at once.
 
-        If the account has an action with the same `once`, that is returned, and nothing is stored.
+        If the account has an action with the same `idempotency_key`, that is returned, and nothing is stored.
 
         Raises:
-            KeyReused: the action with the same `once` is of another kind, or has another filter.
+            KeyReused: the action with the same `idempotency_key` is of another kind, or has another filter.
             Conflict: MOST_RUNNING actions of the account are running; nothing was stored.
         """
         ...
@@ -101,7 +101,7 @@ class BulkStore(Protocol):
         ...
 
     def note_bulk_waiting(self, action_id: str, waiting: str | None) -> Awaitable[None]:
-        """Record why it does not go on at present."""
+        """Record why it cannot continue now; None: it can."""
         ...
 
     async def waiting_reruns(self, action_id: str) -> int:

@@ -24,7 +24,7 @@ class BulkState(StrEnum):
 
 
 class BulkOutcome(StrEnum):
-    """What became of one prediction of the set. SKIPPED: there was nothing to do with it, or it must not be done."""
+    """What became of one prediction of the set. SKIPPED: there was nothing to do, or it must not be done."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -32,12 +32,12 @@ class BulkOutcome(StrEnum):
 
 
 class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
-    """An action on a fixed set of predictions of one account, with the right of one key.
+    """An action on a fixed set of predictions of one account, with the permissions of one key.
 
     `filter` has the members of the filter that chose the set; None: the predictions were named one by one. `reason`
-    says why it was stopped, `waiting` why it does not go on at present. `link_base` is the beginning of links to this
-    server for the caller. An account makes one action under each `once`, however often it is asked to. `most`: only the
-    newest so many of those that fitted were asked for.
+    says why it was stopped, `waiting` why it cannot continue now. `link_base` is the beginning of links to this server
+    for the caller. Requests of an account with the same `idempotency_key` make one action. `most`: the set was limited
+    to this number of the newest predictions that matched.
     """
 
     id: str
@@ -52,7 +52,7 @@ class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     waiting: str | None = None
     link_base: str | None = None
-    once: str | None = None
+    idempotency_key: str | None = None
     most: int | None = None
     done: int = 0
     skipped: int = 0
@@ -75,7 +75,7 @@ class BulkItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TakenItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item to be carried out. `was_begun`: that began before, and its result was not recorded."""
+    """An item to be carried out. `was_begun`: it was begun before, and no result was recorded."""
 
     position: int
     prediction_id: str

@@ -17,8 +17,8 @@ from halley.predictions.filters import PredictionFilter
 from halley.predictions.search import SearchPart, SearchStore, never
 from halley.predictions.status import LIVE, TERMINAL
 
-ROUNDS: Final = 50
-"""A set is looked for in so many steps of `search.MOST_LOOKED_AT` predictions."""
+SEARCH_STEPS: Final = 50
+"""The most steps of one search for a set; each step reads up to `search.MOST_LOOKED_AT` predictions."""
 MOST_NAMED: Final = 1000
 """Predictions that a request can name one by one."""
 EXAMPLES: Final = 5
@@ -31,9 +31,9 @@ _NARROWED: Final = {BulkKind.CANCEL: LIVE, BulkKind.RERUN: TERMINAL, BulkKind.DE
 
 
 class BulkRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do with which predictions: those that fit the filter, or those that are named.
+    """What to do with which predictions: those that match the filter, or those that are named.
 
-    With `limit` the newest that fit, at most so many; without it all must fit into one action.
+    With `limit`, only this number of the newest matching predictions; without it, one action must be able to take all.
     """
 
     kind: BulkKind
@@ -50,17 +50,17 @@ class BulkRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BulkCaller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and the beginning of links for it. Requests with the same `once` make one action."""
+    """Who asks, and the beginning of links in answers. Requests with the same `idempotency_key` make one action."""
 
     account_id: str
     key_id: str
     link_base: str | None = None
-    once: str | None = None
+    idempotency_key: str | None = None
 
 
 class ChosenSet(msgspec.Struct, frozen=True, kw_only=True):
     """The predictions of an action, the oldest first. `is_more`: there are more than one action takes. `is_part`: the
-    search was ended before all were looked at.
+    search ended before it had read all predictions.
     """
 
     ids: tuple[str, ...]
@@ -103,7 +103,7 @@ class BulkActions:
         most = self._most if request.limit is None else min(request.limit, self._most)
         ids: list[str] = []
         resume: str | None = None
-        for _ in range(ROUNDS):
+        for _ in range(SEARCH_STEPS):
             part = SearchPart(limit=most + 1 - len(ids), older_than=resume, is_over=is_over)
             found = await self._search.search_ids(account_id, wanted, part)
             ids += found.ids
@@ -120,7 +120,7 @@ class BulkActions:
 
         Raises:
             InputInvalid: as `choose`, or more predictions fit than one action takes, and there is no `limit`.
-            KeyReused: `once` was used for another request.
+            KeyReused: `idempotency_key` was used for another request.
             Conflict: too many actions of the account are running.
             Overloaded, StorageFull: nothing was stored.
         """
@@ -142,7 +142,7 @@ class BulkActions:
                 created_at=self._clock.now(),
                 total=len(chosen.ids),
                 link_base=caller.link_base,
-                once=caller.once,
+                idempotency_key=caller.idempotency_key,
                 most=request.limit,
             ),
             chosen.ids,

@@ -6,10 +6,10 @@ from typing import Final, Literal
 from halley.clock import Clock
 
 FAILURES: Final = 5  # requests in a row without an answer of the service
-UNCLEAR: Final = 3  # submits in a row of which it is not known whether they began something
+UNCLEAR: Final = 3  # submits in a row whose outcome is unknown
 FIRST_PAUSE_SECONDS: Final = 5.0  # each further one is twice as long
 LONGEST_PAUSE_SECONDS: Final = 300.0
-PROBE_SECONDS: Final = 60.0  # after this time without an answer, another request may try
+PROBE_SECONDS: Final = 60.0  # after this time without an answer, another request may be the probe
 
 BreakerState = Literal["closed", "open", "half_open"]
 OnChange = Callable[[BreakerState, float], None]
@@ -17,9 +17,9 @@ OnChange = Callable[[BreakerState, float], None]
 
 
 class Breaker:
-    """Counts how requests to one provider end. Time is elapsed time, so a clock that is set changes nothing.
+    """Counts how requests to one provider end. Time is elapsed time, so setting the clock changes nothing.
 
-    Polls say little about submits. So what submits have opened, only a submit closes.
+    A poll says little about submits. So if submits opened the breaker, only a submit closes it.
     """
 
     def __init__(self, clock: Clock, *, on_change: OnChange | None = None) -> None:
@@ -45,17 +45,17 @@ class Breaker:
 
     @property
     def pause_seconds(self) -> float:
-        """How long it stays open."""
+        """How long it stays open, in seconds; 0 if it is not open."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock.elapsed())
 
     @property
-    def is_shaky(self) -> bool:
+    def has_failed_recently(self) -> bool:
         """Whether it failed a moment ago: then another provider is preferred."""
-        return self._clock.elapsed() < self.shaky_until
+        return self._clock.elapsed() < self.suspect_until
 
     @property
-    def shaky_until(self) -> float:
-        """Until when it is, in elapsed time: of several ones, that which failed longest ago is preferred."""
+    def suspect_until(self) -> float:
+        """When `has_failed_recently` becomes false, in elapsed time: the earliest of several is preferred."""
         failed = 0.0 if self._failed_at is None else self._failed_at + FIRST_PAUSE_SECONDS
         return max(failed, self._avoid_until)
 
@@ -66,7 +66,9 @@ class Breaker:
         return self.state == "closed"
 
     def begin(self) -> None:
-        """A run begins there: while half open it is the probe, and no other begins before its answer."""
+        """A run begins there. While half open, this run is the probe, and no other begins before the probe has an
+        answer.
+        """
         if self.state == "half_open":
             self._probe_until = self._clock.elapsed() + PROBE_SECONDS
             if self._told != "half_open":  # slots are also taken and given back
@@ -77,7 +79,7 @@ class Breaker:
         self._probe_until = None
 
     def avoid(self) -> None:
-        """It accepted no run just now: prefer others for a moment. If this was the probe, another may try."""
+        """It did not accept a run: prefer other providers for a moment. If it was the probe, another may follow."""
         self._avoid_until = self._clock.elapsed() + FIRST_PAUSE_SECONDS
         self.give_up()
 

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 KEPT: Final = 256
 
 
-class Spread(NamedTuple):
-    """Half of the last `of` took at most `median` seconds, 95 % of them at most `p95`."""
+class DurationSummary(NamedTuple):
+    """Half of the last `of` durations were at most `median` seconds, 95 % of them at most `p95`."""
 
     of: int
     median: float
@@ -22,15 +22,15 @@ class Durations:
         self._kept: deque[float] = deque(maxlen=KEPT)
 
     def note(self, seconds: float) -> None:
-        """One more."""
+        """Add a duration."""
         self._kept.append(seconds)
 
-    def spread(self) -> Spread | None:
+    def summary(self) -> DurationSummary | None:
         """None if there are none yet."""
         if not self._kept:
             return None
         rows = sorted(self._kept)
-        return Spread(len(rows), _at(rows, 0.5), _at(rows, 0.95))
+        return DurationSummary(len(rows), _at(rows, 0.5), _at(rows, 0.95))
 
 
 def _at(rows: list[float], part: float) -> float:

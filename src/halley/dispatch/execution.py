@@ -66,8 +66,8 @@ class Execution:
         self._cancel: Callable[[], None] | None = None  # once it was submitted
         self._submission: Submission | None = None  # of a provider that continues without us
         if route.is_former or not route.provider.is_local:
-            patience_seconds = parts.rules.max_queue_seconds + self._timeout
-            rules = SubmitRules(self._retry_until_accepted, patience_seconds, parts.open_submits)
+            lookup_limit_seconds = parts.rules.max_queue_seconds + self._timeout
+            rules = SubmitRules(self._retry_until_accepted, lookup_limit_seconds, parts.open_submits)
             self._submission = Submission(claimed, route=route, ledger=parts.queue, rules=rules)
         self._has_lost_lease = False
         self._preparing: asyncio.Task[Work] | None = None
@@ -123,7 +123,7 @@ class Execution:
         if not self._timed_out:
             self._timed_out = True
             if self._submission is not None:
-                self._submission.run_out()
+                self._submission.time_out()
             self.stop()
 
     async def go(self, outcome: Outcome | None = None) -> None:

@@ -24,12 +24,12 @@ from halley.settings import LOCAL
 _log: Final = logging.getLogger(__name__)
 
 MISS_SECONDS: Final = 5.0  # how long it is remembered that there is no such model
-FRESH_SECONDS: Final = 300.0  # after this time the newest version is asked for again, behind the answer
-ASK_SECONDS: Final = 10.0  # how long a create waits for an upstream to tell its models
+FRESH_SECONDS: Final = 300.0  # after this time the newest version is asked for again, in the background
+ASK_SECONDS: Final = 10.0  # how long a create waits for an upstream to describe the model
 # names of models come from clients: a program that guesses names must not use up the limits of a service
 MOST_MISSES: Final = 100  # in MISS_SECONDS
-MOST_ASKED: Final = 50  # questions at once
-# a service without a list of its models has each that is named, with each version that is named
+MOST_ASKED: Final = 50  # requests at the same time
+# a service that cannot list its models counts as having every model, and every version, that is named
 MOST_MODELS: Final = 10_000  # and as many versions
 SCHEMA_BYTES: Final = 4 * 2**20
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
@@ -66,13 +66,13 @@ class ImportedModels:
                     self._offer(version, is_latest=is_latest)
 
     async def close(self) -> None:
-        """Ask nothing more."""
+        """Send no more requests."""
         for task in self._asking.values():
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     def forget_misses(self) -> None:
-        """The routes have changed."""
+        """Ask again for models that no upstream had: the routes have changed."""
         self._misses.clear()
         self._asked_at.clear()
 
@@ -102,7 +102,7 @@ class ImportedModels:
     # asking
 
     def _upstream_route(self, model: str) -> ModelRoute | None:
-        """The route of a model that an upstream may have and this machine has not."""
+        """The route of a model that is not on this machine, and may be at an upstream."""
         route = self._table.find(model)
         return route if route is not None and route.upstreams else None
 

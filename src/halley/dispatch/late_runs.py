@@ -1,4 +1,6 @@
-"""Looks for runs whose submit had no clear answer, after their predictions have failed: the result may be paid for."""
+"""Looks for the runs of submits without a clear answer, after their predictions have failed: such a run may be paid
+for.
+"""
 
 import logging
 from collections import Counter
@@ -22,15 +24,15 @@ TURN_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 60.0  # between the first two looks for one; each further pause is twice as long
 LONGEST_PAUSE_SECONDS: Final = 900.0
 AT_ONCE: Final = 5  # predictions of one service in one turn, because a look may read 20 pages of its list
-NAMED_LOOKS: Final = 3  # for the run that a webhook names, at a service that does not show it, or not as ours
+NAMED_LOOKS: Final = 3  # for a run that a webhook names, while the service does not show it, or shows it as another one
 _MOST: Final = 100
-_MOST_NAMED: Final = 1000  # in one turn; a name that is left out costs only this way of finding it
+_MOST_NAMED: Final = 1000  # in one turn; a run that is left out can still be found in the list of its service
 _REDACTED: Final = b"[REDACTED]"
 _log: Final = logging.getLogger(__name__)
 
 
 class LatePlace(NamedTuple):
-    """A service that can be asked for its runs, and how long after the end of a prediction that is done."""
+    """A service that can be asked for its runs; `seconds` is how long after the end of a prediction it is asked."""
 
     name: str
     finder: RunFinder
@@ -38,7 +40,7 @@ class LatePlace(NamedTuple):
 
 
 class _Name(msgspec.Struct):
-    """The run of a prediction, as a webhook says, and how many more looks that do not find it are made."""
+    """The run of a prediction, as a webhook names it, and how many more times it is looked for."""
 
     run: str
     looks: int = NAMED_LOOKS
@@ -65,12 +67,12 @@ class LateRuns:
         self._next: dict[str, tuple[float, float]] = {}  # of a prediction: when to look again, and the pause after that
 
     def take(self, hint: UpstreamHint) -> None:
-        """A webhook has come for an attempt that is over: most are for runs whose end was seen before."""
+        """Take a webhook for an attempt that is over. Most of these are for runs whose end is known already."""
         one, run = hint.place.prediction_id, hint.upstream_id
         if not run or len(self._named) >= _MOST_NAMED or (one in self._named and self._named[one].run == run):
             return
         self._named[one] = _Name(run)
-        self._next.pop(one, None)  # it is asked for in the next turn, and then as seldom as others
+        self._next.pop(one, None)  # it is looked for in the next turn, and then as rarely as others
 
     async def turn(self) -> None:
         """Wait until the next look is due, and look."""
@@ -78,7 +80,7 @@ class LateRuns:
         await self.look()
 
     async def look(self) -> None:
-        """Look for what is due. A service that cannot be asked is asked in a later turn."""
+        """Look for the runs that are due. A service that cannot be asked now is asked in a later turn."""
         seen: set[str] = set()
         known = set(self._named)
         for place in self._places():
@@ -86,18 +88,18 @@ class LateRuns:
             rows = await self._store.unclear(place.name, since, _MOST)
             seen.update(row.id for row in rows)
             await self._look_at(place, rows)
-        # a name comes only once: also for a submit that is looked for still, and while the service cannot be asked
+        # a webhook arrives once, perhaps while the submit is still being looked up, or the service cannot be asked
         self._named = {one: name for one, name in self._named.items() if one in seen or one not in known}
         self._next = {one: next_look for one, next_look in self._next.items() if one in seen}
 
     async def _look_at(self, place: LatePlace, rows: list[Prediction]) -> None:
-        # what has waited longest comes first: else some that can never be asked for would hide all others
+        # the ones that waited longest first: otherwise a few that always fail would keep all others from their turn
         due = sorted((row for row in rows if _is_unknown(row) and self._is_due(row)), key=self._due_at)[:AT_ONCE]
         alike = Counter(_request(row) for row in rows) if due else Counter()
         for row in due:
             self._put_off(row)
             name = self._named.get(row.id)
-            # of two equal requests without a clear answer, it cannot be said which one began the run
+            # of two equal requests without a clear answer, either may have begun the run
             is_alone = row.handle is not None or name is not None
             if not is_alone and (alike[_request(row)] > 1 or not row.input or _REDACTED in row.input):
                 continue
@@ -137,7 +139,7 @@ class LateRuns:
         return self._next.get(row.id, (0.0, 0.0))[0]
 
     def _asked(self, row: Prediction, name: _Name) -> None:
-        """A service may show a run later than its webhook comes, or by another id."""
+        """Note a look that did not find the run: a service may show it later than its webhook, or under another id."""
         name.looks -= 1
         if name.looks <= 0 and self._named.get(row.id) is name:
             del self._named[row.id]
@@ -148,7 +150,7 @@ class LateRuns:
 
 
 def _is_unknown(row: Prediction) -> bool:
-    """Whether its owner expects a result; not one that was canceled, or whose data was removed."""
+    """Whether its outcome is unknown, and its owner expects a result: it was not canceled, nor its data removed."""
     match row.status:
         case Status.FAILED:
             return row.termination_reason == UNKNOWN_REASON and row.data_removed_at is None
@@ -159,7 +161,7 @@ def _is_unknown(row: Prediction) -> bool:
 
 
 def _request(row: Prediction) -> bytes:
-    """Stands for version and input, however its members are ordered."""
+    """A hash of version and input; the order of members does not matter."""
     if not row.input:
         return row.id.encode()
     return msgspec.json.encode([row.version, msgspec.json.decode(row.input)], order="sorted")

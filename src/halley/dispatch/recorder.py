@@ -9,11 +9,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from halley.dispatch.lost_links import not_kept
 from halley.dispatch.pacing import StepPace
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import KeptOutput, LogText, MetricValue, OutputPart, Progress
-from halley.dispatch.repetition import Repetition
+from halley.dispatch.replay_filter import ReplayFilter
+from halley.dispatch.unstored_links import output_not_kept
 from halley.errors import HalleyError, LeaseLost
 from halley.predictions.hints import Changed
 from halley.predictions.large import Json
@@ -75,7 +75,7 @@ class Recorder:
         self._output_bytes = 0
         self._files: list[OutputFile] = []
         self._files_before = 0  # recorded by an earlier holder
-        self._repetition: Repetition | None = None
+        self._replay: ReplayFilter | None = None
         self._pumping: asyncio.Event | None = None  # set when the pump has ended
         self._steps: StepPace | None = None  # once there is log text
         self._timer: asyncio.TimerHandle | None = None
@@ -94,7 +94,7 @@ class Recorder:
 
     def resume(self, recorded: Recorded) -> None:
         """The run was adopted: leave out what is recorded. Called instead of `start` if it has started."""
-        self._repetition = Repetition(recorded)
+        self._replay = ReplayFilter(recorded)
         self._files_before = recorded.files
         self.has_published_output = recorded.outputs > 0
         if not recorded.has_started:
@@ -120,7 +120,7 @@ class Recorder:
                 most = f"{self._caps.output_bytes:,} bytes"
                 self._refuse(f"the output has more than {most} (setting limits.output_bytes)")
                 return
-            if self._repetition is None or not self._repetition.is_known_output():
+            if self._replay is None or not self._replay.is_known_output():
                 self._add_output(progress)
         elif type(progress) is MetricValue:
             self._add_metric(progress)
@@ -158,7 +158,7 @@ class Recorder:
         self._steps.read(text)  # also if the log is full: the bar continues
 
     def _log_text(self, text: str) -> None:
-        if self._repetition is not None and not (text := self._repetition.new_text(text)):
+        if self._replay is not None and not (text := self._replay.new_text(text)):
             return
         data = _encode(text)
         if len(self._items) > BACKLOG_ITEMS and (longer := _joined(self._items[-1], data)) is not None:
@@ -207,7 +207,7 @@ class Recorder:
             # separate from the logs, which may be full
             limit = f"{self._caps.metric_bytes} bytes (limits.metric_bytes)"
             self._log_text(f"\n[halley] more metrics were dropped: the limit is {limit}\n")
-        elif self._repetition is None or not self._repetition.is_known_metric():
+        elif self._replay is None or not self._replay.is_known_metric():
             self._add(EventKind.METRIC_RECORDED, data)
 
     def _add(self, kind: EventKind, data: bytes) -> None:
@@ -315,7 +315,7 @@ class Recorder:
         return self._output_event(part, kept.value, kept.files)
 
     def _not_kept(self, part: OutputPart, error: str) -> NewEvent | None:
-        data = not_kept(part, error)
+        data = output_not_kept(part, error)
         return None if data is None else self._event(EventKind.OUTPUT_NOT_KEPT, data)
 
     async def _fetched(self, part: OutputPart) -> KeptOutput | None:

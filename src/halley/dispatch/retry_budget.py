@@ -1,4 +1,4 @@
-"""Limits how many submits of a service may come to nothing: each of them is sent again, here or elsewhere."""
+"""Limits how many submits to a service may begin nothing: each of them is sent again, to it or to another one."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ TOKENS_PER_SECOND: Final = 0.1  # so that a service that never accepted anything
 
 
 class RetryBudget:
-    """A bucket of tokens. A submit after which nothing was begun costs one, an accepted one brings a share of one.
+    """A token bucket. A submit that began nothing takes one token; an accepted one adds `share` of a token.
 
-    When less than a whole one is left, the service gets nothing until time has brought the rest. So all services
-    of a route together get at most that many more requests than there are predictions. Time is elapsed time.
+    With less than one token left, the service gets no submits until time has added the rest. This limits how many more
+    submits than predictions the services of a route get together. Time is elapsed time.
     """
 
     def __init__(self, clock: Clock, share: float) -> None:
@@ -33,7 +33,7 @@ class RetryBudget:
         self._add(self._share)
 
     def note_retry(self) -> None:
-        """A submit came to nothing and will be sent again."""
+        """A submit began nothing, and will be sent again."""
         self._fill()
         self._tokens = max(self._tokens - 1.0, 0.0)
 
@@ -41,7 +41,7 @@ class RetryBudget:
         """Why the service gets nothing now."""
         if (seconds := self.wait_seconds) <= 0:
             return None
-        return f"too many submits to it came to nothing (retry_share); the next is possible in {seconds:.0f} s"
+        return f"too many submits to it began nothing (retry_share); the next is possible in {seconds:.0f} s"
 
     def _fill(self) -> None:
         now = self._clock.elapsed()

@@ -1,11 +1,11 @@
-"""Takes slots for one version that may run at several places, and remembers whose they are."""
+"""Takes slots for one version that may run at several places, and remembers which provider each slot belongs to."""
 
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from halley.dispatch.ports import HeldSlot
-from halley.dispatch.weighted_turns import Turn, WeightedTurns
+from halley.dispatch.weighted_round_robin import Turn, WeightedRoundRobin
 from halley.settings import LOCAL
 
 
@@ -16,7 +16,7 @@ class Chooser(Protocol):
         """The providers that may take the next run of a version, the preferred one first."""
         ...
 
-    def turns(self, version: str) -> WeightedTurns | None:
+    def turns(self, version: str) -> WeightedRoundRobin | None:
         """The turns of its route; None: the route has an order."""
         ...
 
@@ -24,16 +24,16 @@ class Chooser(Protocol):
         """The provider of a slot that was taken."""
         ...
 
-    def has_other(self, version: str, name: str) -> bool:
+    def other_has_free_slot(self, version: str, name: str) -> bool:
         """Whether another provider than this one has a free slot."""
         ...
 
-    def may_other(self, version: str, name: str) -> bool:
+    def other_may_accept(self, version: str, name: str) -> bool:
         """Whether another provider than this one may accept a run, now or later."""
         ...
 
     def only_adopts(self, version: str) -> bool:
-        """Whether slots of the version are for runs that were begun earlier: none begins."""
+        """Whether the version may only adopt runs that began earlier, and begin no new ones."""
         ...
 
     def began(self, name: str) -> None:
@@ -53,17 +53,17 @@ class _Others(NamedTuple):
     name: str
 
     def have_free_slot(self) -> bool:
-        return self.chooser.has_other(self.version, self.name)
+        return self.chooser.other_has_free_slot(self.version, self.name)
 
     def may_accept(self) -> bool:
-        return self.chooser.may_other(self.version, self.name)
+        return self.chooser.other_may_accept(self.version, self.name)
 
 
 class _Taken(NamedTuple):
     """A slot that was taken, and the turn that this took. `only_adopts`: no run begins with it."""
 
     slot: HeldSlot
-    turns: WeightedTurns | None
+    turns: WeightedRoundRobin | None
     turn: Turn | None
     only_adopts: bool
 
@@ -91,20 +91,22 @@ class RouteChoice:
         turns = self._chooser.turns(version)
         order = self._chooser.order(version)
         for slot in order:
-            if self._takes(slot, version, is_dealt=turns is not None, alone=alone):
+            if self._takes(slot, version, is_weighted=turns is not None, alone=alone):
                 turn = None if turns is None else Turn(slot.name, (slot.name, *(other.name for other in order)))
                 self._take(version, slot, turns, turn)
                 return True
         return False
 
-    def _takes(self, slot: HeldSlot, version: str, *, is_dealt: bool, alone: bool) -> bool:
-        """Take a slot of this provider. One that has none is asked for capacity, unless it is this machine in an order,
-        which is waited for: no run waits for the others, so nothing else asks them, and the place after it would get
-        all runs.
+    def _takes(self, slot: HeldSlot, version: str, *, is_weighted: bool, alone: bool) -> bool:
+        """Take a slot of this provider; if it has none, request capacity there and try again.
+
+        Runs do not wait for these providers, so nothing else requests their capacity, and the next provider of the
+        route would get all runs. In a route with an order, runs do wait for this machine. `is_weighted`: the route has
+        weights.
         """
         if slot.provider.take_slot(version, alone=alone):
             return True
-        if self._taken or (slot.name == LOCAL and not is_dealt):
+        if self._taken or (slot.name == LOCAL and not is_weighted):
             return False
         slot.provider.request_capacity(version, alone=alone)
         return slot.provider.take_slot(version, alone=alone)
@@ -120,11 +122,11 @@ class RouteChoice:
         if turns is not None and turn is not None:
             turns.give_back(turn)
 
-    def _take(self, version: str, slot: HeldSlot, turns: WeightedTurns | None, turn: Turn | None) -> None:
+    def _take(self, version: str, slot: HeldSlot, turns: WeightedRoundRobin | None, turn: Turn | None) -> None:
         others = _Others(self._chooser, version, slot.name)
         only_adopts = self._chooser.only_adopts(version)
         self._taken.append(_Taken(slot._replace(others=others), turns, turn, only_adopts))
-        if not only_adopts:  # else it would use up the one run that may try whether the service answers again
+        if not only_adopts:  # an adoption must not count as the one probe of a half-open breaker
             self._chooser.began(slot.name)
         if turns is not None and turn is not None:
             turns.take(turn)

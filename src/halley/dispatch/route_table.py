@@ -1,4 +1,6 @@
-"""Finds the route of a model: an exact name, or else the longest pattern that fits; without a route it runs here."""
+"""Finds the route of a model: by its exact name, otherwise by the longest pattern that matches. Without a route a model
+runs on this machine.
+"""
 
 import re
 from collections.abc import Mapping
@@ -59,9 +61,10 @@ class ModelRoutes:
         return next((route for pattern, route in self._patterns if pattern.fullmatch(model)), None)
 
     def target(self, version: Version, provider: str) -> UpstreamTarget | None:
-        """What a version is called at a provider; None: no route leads there, and the version does not come from there.
+        """The model and version at a provider; None: no route leads there, and the version does not come from there.
 
-        A version that another place describes, or another name of the model, has no known version there.
+        If another provider, or another name of the model, describes the version, its version id at this provider is not
+        known.
         """
         route = self.find(version.model)
         origin, known_at, known_as, version_there = [*version.source_digest.split(" "), "", "", ""][:4]

@@ -1,4 +1,4 @@
-"""Chooses the provider of each run by the routes: by order or weight, by health, by what waits for this machine."""
+"""Chooses the provider of each run by its route: by order or weight, by health, and by the queue of this machine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
@@ -10,7 +10,7 @@ from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.submit_quota import CountedSubmits
 from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstreams import UpstreamProvider
-from halley.dispatch.weighted_turns import WeightedTurns
+from halley.dispatch.weighted_round_robin import WeightedRoundRobin
 from halley.models.catalog import Catalog
 from halley.settings import LOCAL, RouteSettings
 
@@ -30,7 +30,7 @@ class LocalPlace(Provider, Protocol):
 
 
 class UpstreamPlace(NamedTuple):
-    """A service elsewhere, whether it is well, how much it may get, and what its submits have taught."""
+    """A service elsewhere, with its circuit breaker, its limit of submits, and the record of its submits."""
 
     upstream: UpstreamProvider
     breaker: Breaker
@@ -41,16 +41,16 @@ class UpstreamPlace(NamedTuple):
 class RouteVerdict(NamedTuple):
     """Whether a provider would take the next run of a version, and why; its weight, if the route has weights.
 
-    `said` are words of a service about another request, for operators: callers see no requests of other accounts.
-    `may_look`: its limit of submits alone speaks against it, and is tried again: runs there may wait to be adopted.
+    `detail` is what the service said about another request, for operators only: it may concern another account.
+    `may_probe`: only its limit of submits is reached. It may still get a slot: runs there may wait to be adopted.
     """
 
     provider: str
     takes: bool
     why: str
     weight: int | None = None
-    said: str = ""
-    may_look: bool = False
+    detail: str = ""
+    may_probe: bool = False
 
 
 class RoutedProviders:
@@ -62,10 +62,10 @@ class RoutedProviders:
         self._local = local
         self._here_slot = HeldSlot(LOCAL, local)
         self.places: Mapping[str, UpstreamPlace] = {}
-        self.former: dict[str, UpstreamProvider] = {}  # not configured any more, but some of their runs may not be over
+        self.former: dict[str, UpstreamProvider] = {}  # not configured any more, but some of their runs may continue
         self._waiting: Mapping[str, int] = {}
         self._choices: dict[str, RouteChoice] = {}
-        self._turns: dict[str, WeightedTurns] = {}  # by pattern, of routes with weights
+        self._turns: dict[str, WeightedRoundRobin] = {}  # by pattern, of routes with weights
         self._broken: dict[str, str] = {}  # versions that cannot run on this machine, and why
         self.on_capacity: Callable[[str], None] = _nothing
         self.on_broken: Callable[[str, str, str], None] = _nothing
@@ -98,16 +98,16 @@ class RoutedProviders:
 
     # calls of the providers
 
-    def has_capacity(self, version: str) -> None:
+    def on_local_capacity(self, version: str) -> None:
         """This machine may have a slot for the version."""
         self._broken.pop(version, None)
         self.on_capacity(version)
 
-    def local_is_broken(self, version: str, error: str, reason: str) -> None:
+    def on_local_broken(self, version: str, error: str, reason: str) -> None:
         """The version cannot run on this machine; another provider may take it."""
         runnable = self._catalog.by_id(version)
         if runnable is not None and runnable.version.provider not in (LOCAL, *self.places):
-            return  # its provider is not configured any more: what runs there is adopted when it is again
+            return  # its provider is not configured now; if it is configured again, its runs are adopted
         if not self._upstreams(version):
             self.on_broken(version, error, reason)
             return
@@ -124,24 +124,24 @@ class RoutedProviders:
             return
         turns = self.turns(version)
         found: list[HeldSlot] = []
-        shaky: list[tuple[float, HeldSlot]] = []
+        suspect: list[tuple[float, HeldSlot]] = []
         full: list[HeldSlot] = []  # by their limit of submits
         for verdict in self.verdicts(version):
-            slot = self._slot_at(verdict.provider) if verdict.takes or verdict.may_look else None
+            slot = self._slot_at(verdict.provider) if verdict.takes or verdict.may_probe else None
             if slot is None:
                 continue
-            if verdict.may_look:
+            if verdict.may_probe:
                 full.append(slot)
-            elif (place := self.places.get(slot.name)) is not None and place.breaker.is_shaky:
-                shaky.append((place.breaker.shaky_until, slot))
+            elif (place := self.places.get(slot.name)) is not None and place.breaker.has_failed_recently:
+                suspect.append((place.breaker.suspect_until, slot))
             elif turns is None:
                 yield slot
             else:
                 found.append(slot)
         if turns is not None:
-            yield from _in_turn(turns, found)
-        yield from (slot for _, slot in sorted(shaky, key=_until))
-        if turns is None or not (found or shaky):  # else they would gain turns that they cannot take
+            yield from _by_weight(turns, found)
+        yield from (slot for _, slot in sorted(suspect, key=_until))
+        if turns is None or not (found or suspect):  # otherwise they would gain turns that they cannot use
             yield from full
 
     def _slot_at(self, name: str) -> HeldSlot | None:
@@ -152,7 +152,7 @@ class RoutedProviders:
         return None if provider is None else HeldSlot(name, provider)
 
     def verdicts(self, version: str) -> Iterator[RouteVerdict]:
-        """What each provider of the version's route says to its next run, in the order of the route."""
+        """Whether each provider of the version's route would take its next run, in the order of the route."""
         runnable = self._catalog.by_id(version)
         if runnable is None:
             return
@@ -172,7 +172,7 @@ class RoutedProviders:
             if verdict.takes and is_waited_for:
                 return
 
-    def turns(self, version: str) -> WeightedTurns | None:
+    def turns(self, version: str) -> WeightedRoundRobin | None:
         """The turns of the version's route; None: its route has an order, or it has none."""
         runnable = self._catalog.by_id(version)
         route = None if runnable is None else self._table.find(runnable.version.model)
@@ -180,14 +180,14 @@ class RoutedProviders:
             return None
         turns = self._turns.get(route.pattern)
         if turns is None or turns.weights != weights:
-            turns = self._turns[route.pattern] = WeightedTurns(weights)
+            turns = self._turns[route.pattern] = WeightedRoundRobin(weights)
         return turns
 
-    def has_other(self, version: str, name: str) -> bool:
+    def other_has_free_slot(self, version: str, name: str) -> bool:
         """Whether another provider than this one has a free slot for the version."""
         return any(slot.name != name and slot.provider.free_slots(version) > 0 for slot in self.order(version))
 
-    def may_other(self, version: str, name: str) -> bool:
+    def other_may_accept(self, version: str, name: str) -> bool:
         """Whether another provider than this one may accept a run of the version, now or later."""
         runnable = self._catalog.by_id(version)
         route = None if runnable is None else self._table.find(runnable.version.model)
@@ -199,7 +199,7 @@ class RoutedProviders:
         return place is not None and (place.record is None or place.record.why_refused(version) is None)
 
     def only_adopts(self, version: str) -> bool:
-        """Whether slots of the version are for runs that were begun earlier: none begins."""
+        """Whether the version may only adopt runs that began earlier, and begin no new ones."""
         return self._former(version) is not None
 
     def began(self, name: str) -> None:
@@ -245,7 +245,7 @@ class RoutedProviders:
     def _there(self, version: str, name: str) -> RouteVerdict:
         record = None if (place := self.places.get(name)) is None else place.record
         if record is not None and (why := record.why_refused(version)) is not None:
-            return RouteVerdict(name, takes=False, why=why, said=record.words_of_refusal(version))
+            return RouteVerdict(name, takes=False, why=why, detail=record.refusal_text(version))
         return self.elsewhere(name)
 
     def elsewhere(self, name: str) -> RouteVerdict:
@@ -256,10 +256,10 @@ class RoutedProviders:
         verdict = self._as_it_is(name, place)
         if place.quota is None or (why := place.quota.why_not()) is None:
             return verdict
-        return RouteVerdict(name, takes=False, why=why, may_look=verdict.takes and place.quota.may_look)
+        return RouteVerdict(name, takes=False, why=why, may_probe=verdict.takes and place.quota.may_probe)
 
     def _as_it_is(self, name: str, place: UpstreamPlace) -> RouteVerdict:
-        """Whether it would take a run, without its limit of submits."""
+        """Whether it would take a run, apart from its limit of submits."""
         if not place.breaker.may_begin():
             seconds = place.breaker.pause_seconds
             when = f"it is tried again in {seconds:.0f} s" if seconds else "another run tries whether it answers again"
@@ -279,7 +279,7 @@ class RoutedProviders:
         return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs")
 
     def limited(self, version: str) -> Mapping[str, CountedSubmits]:
-        """The places that can take runs of a version, if the number of submits is limited for all of them."""
+        """The submit limits of the places that a version may run at, if all of them have one; otherwise empty."""
         if not self.places:
             return {}
         if not any(place.quota is not None and place.quota.most is not None for place in self.places.values()):
@@ -296,7 +296,7 @@ class RoutedProviders:
     def _choice(self, version: str) -> RouteChoice | None:
         choice = self._choices.get(version)
         if not self._upstreams(version):
-            # slots that were taken before the routes changed go back to whose they are
+            # slots that were taken before the routes changed go back to their providers
             return choice or None
         if choice is None:
             choice = self._choices[version] = RouteChoice(self)
@@ -323,11 +323,11 @@ class RoutedProviders:
         return runnable.version.provider if route is None or not route.upstreams else None
 
 
-def _until(shaky: tuple[float, HeldSlot]) -> float:
-    return shaky[0]
+def _until(suspect: tuple[float, HeldSlot]) -> float:
+    return suspect[0]
 
 
-def _in_turn(turns: WeightedTurns, slots: list[HeldSlot]) -> list[HeldSlot]:
+def _by_weight(turns: WeightedRoundRobin, slots: list[HeldSlot]) -> list[HeldSlot]:
     by_name = {slot.name: slot for slot in slots}
     return [by_name[name] for name in turns.order(by_name)]
 

@@ -1,4 +1,4 @@
-"""Numbers of dispatch."""
+"""Time and size limits of dispatch."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ class OutputCaps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DispatchRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that an operator may set."""
+    """Limits that an operator may set; times in seconds."""
 
     lease_seconds: float = 20.0
     heartbeat_seconds: float = 5.0

@@ -1,4 +1,4 @@
-"""Runs without a task and without a recorder: as long as they have nothing to tell but a usual end.
+"""Runs without a task and without a recorder, as long as they report nothing but a usual end.
 
 Most runs are so: they begin in the call that places them, and their end is written in the call that reports it. One
 that says something, fails, is stopped or takes longer is continued as an `Execution`, which can do all of it. Tests

@@ -1,7 +1,7 @@
 """Runs with a lease and without a slot: their files are being staged, or they wait for the next free slot.
 
 A run that waits for another host must not hold a slot. So it releases its slot, and takes one again when its files are
-there; then it comes before predictions in the queue.
+staged; then it goes before predictions in the queue.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Submits a prediction to a provider that continues without us: once, even after a crash, because runs there cost
-money.
+"""Submits a prediction to a provider whose runs continue without this process: once, even after a crash, because runs
+there cost money.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ _log: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class KeepTrying(Protocol):
+class RetryWrite(Protocol):
     """Repeats a write until the store accepts it."""
 
     async def __call__(self, write: Callable[[], Awaitable[T]]) -> T: ...
 
 
 class SubmitRules(NamedTuple):
-    """How writes are repeated, the age of a run after which its provider is not asked for it any more, and what this
-    process is submitting.
+    """`retry_write` repeats a write until the store accepts it. A run older than `lookup_limit_seconds` is not looked
+    up at its provider any more. `open_submits` are the submits of this process without an answer.
     """
 
-    keep_trying: KeepTrying
-    patience_seconds: float
+    retry_write: RetryWrite
+    lookup_limit_seconds: float
     open_submits: OpenSubmits
 
 
@@ -60,13 +60,13 @@ class Submission:
     def __init__(self, claimed: Claimed, *, route: ProviderRoute, ledger: SubmitLedger, rules: SubmitRules) -> None:
         self._lease = claimed.lease
         self._was_over = claimed.prediction.is_terminal
-        self._is_patient = claimed.waited_seconds <= rules.patience_seconds
+        self._is_patient = claimed.waited_seconds <= rules.lookup_limit_seconds
         self._state = claimed.prediction.submit_state
         self._known_handle = claimed.prediction.handle
         self._place_then = "" if claimed.recorded is None else claimed.recorded.place
         self._route = route
         self._ledger = ledger
-        self._keep_trying = rules.keep_trying
+        self._keep_trying = rules.retry_write
         self._open_submits = rules.open_submits
         self.is_adopting = self._state is not None
         self.has_begun = False
@@ -101,26 +101,26 @@ class Submission:
         return handle
 
     def may_send(self) -> bool:
-        """See `Work.may_send`: what comes before the create, such as uploads, may have taken long."""
+        """See `Work.may_send`: the steps before the create, such as uploads, may have taken long."""
         return not self._has_lost_lease and not self._has_moved and self._open_submits.leases_hold()
 
     @property
     def _has_moved(self) -> bool:
-        """Whether its provider has another address or token than when it was submitted: that another service or account
-        knows nothing of the run proves nothing.
+        """Whether the address or token of its provider has changed since it was submitted. Another service, or another
+        account, does not know the run, which proves nothing.
         """
         return self._place_then != "" and self._route.place not in ("", self._place_then)
 
     @property
     def retry_seconds(self) -> float:
-        """How long it waits, if it was not begun: not at all if another provider can take it, which may not take what
-        this one perhaps has.
+        """How long to wait before the next try, if nothing was begun. 0 if another provider has a free slot; but if
+        this one may have begun the run, no other one may take it.
         """
         others = None if self.is_adopting else self._route.others
         return 0.0 if others is not None and others.have_free_slot() else RETRY_SECONDS
 
     def place(self, handle: str) -> bytes:
-        """The data of STARTED: where it runs."""
+        """The data of the event STARTED: where it runs."""
         return msgspec.json.encode(StartedAt(provider=self._route.name, upstream_id=handle))
 
     async def follow(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
@@ -151,12 +151,12 @@ class Submission:
             return await self._route.provider.follow(handle, emit)
 
     def lose_lease(self) -> None:
-        """Another worker may follow the run now: do not touch it."""
+        """Another worker may follow the run now: leave it alone."""
         self._has_lost_lease = True
         if self._following is not None:
             self._following.cancel()
 
-    def run_out(self) -> None:
+    def time_out(self) -> None:
         """The time limit has passed: do not wait for the provider's answer any longer."""
         if self._asking is not None:
             self._asking.cancel()

@@ -1,6 +1,6 @@
-"""The number of predictions that a service may get in 24 hours: what is known here of it, and creates that it refuses.
+"""The limit of submits to a service in 24 hours: what this process knows about it, and which creates it refuses.
 
-The store counts (`SubmitLedger.record_intent`), so that the number holds after a restart and for several processes.
+The store counts them (`SubmitLedger.record_intent`), so the limit holds after a restart and for several processes.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +12,9 @@ from halley.predictions.queue import SubmitLedger
 from halley.predictions.submits import SubmitCount, limit_reached, why_no_more
 
 LOOK_SECONDS: Final = 60.0
-"""After this time runs are given to it again: another process may have withdrawn a submit, and a run that waits to be
-adopted is no submit, but needs a slot, too.
+"""How long a service that refused a submit, because its limit is reached, gets no run. Then it gets one, because
+another process may have withdrawn a submit, and because a run that is only adopted needs a slot, too, but does not
+count as a submit.
 """
 
 
@@ -37,13 +38,14 @@ class CountedSubmits:
         self._look_at = min(self._until, self._clock.elapsed() + LOOK_SECONDS)
 
     def learn(self, seconds: float) -> None:
-        """The store says that the next submit is allowed in so many seconds. Nothing was tried, so that no look is
-        delayed.
+        """The store says that the next submit is allowed in so many seconds; no submit was tried.
+
+        So this does not delay `may_probe`.
         """
         self._until = self._clock.elapsed() + seconds
 
     @property
-    def may_look(self) -> bool:
+    def may_probe(self) -> bool:
         """Whether runs may be given to it although its limit is reached, as far as it is known here."""
         return self._clock.elapsed() >= self._look_at
 

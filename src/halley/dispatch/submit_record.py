@@ -1,4 +1,4 @@
-"""What submits to a service teach about it: whether it accepts them, how many are repeated, how long they take."""
+"""Records the submits to a service: whether it accepts them, how many are repeated, and how long they take."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from halley.dispatch.durations import Durations
 from halley.dispatch.retry_budget import RetryBudget
 from halley.errors import LeaseLost, ProviderBusy, SubmitRefused
 
-REFUSED_SECONDS: Final = 30.0  # a service that refuses a model is passed over for so long, where there is another one
+REFUSED_SECONDS: Final = 30.0  # so long a service that refused a model is left out, if there is another one
 
 
 class SubmitRecord:
@@ -55,7 +55,7 @@ class SubmitRecord:
         self.retries.note_retry()
 
     def why_refused(self, version: str) -> str | None:
-        """Why it is not asked for this version now, without its own words: they may quote an input."""
+        """Why it gets no run of this version now; without the message of the service, which may quote an input."""
         if version not in self._refusals:
             return None
         until, _ = self._refusals[version]
@@ -64,8 +64,8 @@ class SubmitRecord:
             return None
         return f"it refused this model, and is asked again in {seconds:.0f} s"
 
-    def words_of_refusal(self, version: str) -> str:
-        """What it said when it refused this version, for operators."""
+    def refusal_text(self, version: str) -> str:
+        """The message with which it refused this version, for operators."""
         return self._refusals[version][1] if version in self._refusals else ""
 
     @contextmanager

@@ -1,6 +1,6 @@
-"""Webhooks of services elsewhere: addresses of this server for them, and what arrives there, as hints.
+"""Webhooks from services elsewhere: the addresses of this server for them, and what arrives there.
 
-A webhook is never a source of truth. It makes a poller ask the service at once; a lost one costs a poll's interval.
+A webhook is only a hint. It makes a poller ask the service at once; if one is lost, the next poll finds the change.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from weakref import WeakValueDictionary
 import msgspec
 
 EVENTS: Final = ("start", "output", "logs", "completed")
-NAMED: Final = 4  # ids that one address may name: a service sends one
+NAMED: Final = 4  # different ids that are accepted at one address; a service sends one
 
 
 class HookPlace(NamedTuple):
-    """What an address is for: an attempt may be submitted to more than one provider, which have an address each."""
+    """What an address is for. An attempt may be submitted to more than one provider: each has its own address."""
 
     prediction_id: str
     attempt: int
@@ -22,7 +22,7 @@ class HookPlace(NamedTuple):
 
 
 class UpstreamHint(msgspec.Struct, frozen=True, kw_only=True):
-    """What arrived at an address. Its token is checked; the body may say anything."""
+    """A webhook that arrived at an address. Its token was checked; its body may say anything."""
 
     place: HookPlace
     upstream_id: str = ""  # as the body says; "" if it says none

@@ -26,7 +26,7 @@ def timed_out(limit_seconds: float, *, has_begun: bool) -> Verdict:
 
 
 def unrun(fact: Fact, *, has_run: bool) -> Verdict:
-    """This attempt never ran. A prediction that never ran at all has a reason, and no error."""
+    """The attempt never ran. A prediction of which no attempt ran gets a reason and no error."""
     return Verdict(fact, "No slot was free for another attempt (runs.max_queue_seconds)." if has_run else None)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from halley.bulk.executor import LEASE_SECONDS, LOOK_SECONDS, BulkExecutor
+from halley.bulk.item_actions import ItemActions
 from halley.bulk.records import BulkAction, BulkKind, BulkOutcome, BulkState, ItemResult, TakenItem
-from halley.bulk.steps import Steps
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
 
@@ -25,7 +25,7 @@ class Looks(MemoryStore):
         return await super().running_bulk_actions()
 
 
-class Noted(Steps):
+class Noted(ItemActions):
     """Notes what was taken; `before` runs first."""
 
     def __init__(self, before: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
@@ -44,8 +44,8 @@ async def always(_: str) -> bool:
     return True
 
 
-def executor(store: MemoryStore, steps: Steps, clock: FakeClock, name: str, *, is_alone: bool) -> BulkExecutor:
-    return BulkExecutor(store=store, steps=steps, may_act=always, clock=clock, holder_id=name, is_alone=is_alone)
+def executor(store: MemoryStore, steps: ItemActions, clock: FakeClock, name: str, *, is_alone: bool) -> BulkExecutor:
+    return BulkExecutor(store=store, item_actions=steps, may_act=always, clock=clock, holder_id=name, is_alone=is_alone)
 
 
 async def put(store: MemoryStore, clock: FakeClock, count: int) -> BulkAction:

@@ -165,7 +165,7 @@ async def test_a_service_that_refuses_because_of_itself_is_passed_over_for_a_whi
     assert (await failover.until_stored(again)).provider == "b"
     assert failover.a.submits == 1, "it is not asked again so soon"
     assert "a: it refused this model" not in (failover.routed.why_waiting(V) or "")
-    assert next(one for one in failover.routed.verdicts(V) if one.provider == "a").said == "402: no credit"
+    assert next(one for one in failover.routed.verdicts(V) if one.provider == "a").detail == "402: no credit"
     for run in failover.b.runs:
         run.end()
     await failover.harness.ended(again.id)

@@ -186,14 +186,14 @@ def test_it_is_passed_over_if_it_does_not_have_the_model_or_cannot_run_it() -> N
     here.local.serving = False
     assert here.take() == "a"
     here.local.serving = True
-    here.routed.local_is_broken(NEW, "no module named x", "setup_failed")
+    here.routed.on_local_broken(NEW, "no module named x", "setup_failed")
     assert (here.broken, here.capacity) == ([], [NEW])
     assert here.take() == "b"
     assert "no module named x" in next(here.routed.verdicts(NEW)).why
-    here.routed.has_capacity(NEW)
+    here.routed.on_local_capacity(NEW)
     assert here.take() == "local"
     here.routed.places = {}
-    here.routed.local_is_broken(NEW, "no module named x", "setup_failed")
+    here.routed.on_local_broken(NEW, "no module named x", "setup_failed")
     assert here.broken == [(NEW, "no module named x", "setup_failed")]
 
 
@@ -201,7 +201,7 @@ def test_what_was_submitted_waits_for_a_provider_that_was_removed() -> None:
     here = Routed()
     version = Version(id=OLD, model="acme/old", created_at=T0, openapi_schema=SCHEMA, provider="gone")
     here.catalog.offer(version, is_latest=True)
-    here.routed.local_is_broken(OLD, "not served on this machine", "version_unavailable")
+    here.routed.on_local_broken(OLD, "not served on this machine", "version_unavailable")
     assert here.broken == []
 
 
@@ -498,18 +498,18 @@ def test_unclear_submits_open_the_breaker_and_only_a_submit_closes_it() -> None:
         clock.advance(1.5)
     assert breaker.state == "closed"
     assert [state for state, _ in told] == ["open", "half_open", "open", "half_open", "closed"]
-    assert record.submits.spread() == (1, 1.5, 1.5)
+    assert record.submits.summary() == (1, 1.5, 1.5)
 
 
 def test_durations_are_those_of_the_last_ones() -> None:
     durations = Durations()
-    assert durations.spread() is None
+    assert durations.summary() is None
     for number in range(1, 101):
         durations.note(float(number))
-    assert durations.spread() == (100, 50.0, 95.0)
+    assert durations.summary() == (100, 50.0, 95.0)
     for _ in range(KEPT):
         durations.note(7.0)
-    assert durations.spread() == (KEPT, 7.0, 7.0)
+    assert durations.summary() == (KEPT, 7.0, 7.0)
 
 
 def test_pauses_of_a_breaker_grow_to_a_limit_and_do_not_follow_the_wall_clock() -> None:

@@ -16,8 +16,8 @@ from halley.predictions.filters import PredictionFilter, read_filter
 from halley.predictions.key_usage import KeyUsages
 from halley.predictions.search import FoundRuns, SearchPart
 from halley.predictions.status import Fact
-from halley.store.sqlite import SqliteStore, files, open_sqlite, repeats, retention, search, walks
-from halley.store.sqlite.walks import Walker
+from halley.store.sqlite import SqliteStore, files, index_scan, open_sqlite, repeats, retention, search
+from halley.store.sqlite.index_scan import IndexScan
 from halley.testing.clock import T0
 from halley.testing.stores.maker import Maker, claim_one
 
@@ -111,7 +111,7 @@ def _add_others(connection: sqlite3.Connection) -> None:
 
 def _look_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each step of a search look at so many rows."""
-    monkeypatch.setattr(walks, "_FIRST_STEP", rows)
+    monkeypatch.setattr(index_scan, "_FIRST_STEP", rows)
     monkeypatch.setattr(search, "_step_rows", lambda _: rows)
 
 
@@ -129,8 +129,8 @@ class Turns:
 
     def _noted(self, read: Callable[..., Any]) -> Callable[..., Any]:
         def noted(what: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-            walker = next((one for one in args if isinstance(one, Walker) and not one._walk.own), None)
-            self.names.append("another" if walker is None else walker._walk.bound_values[0])
+            scan = next((one for one in args if isinstance(one, IndexScan) and not one._query.own), None)
+            self.names.append("another" if scan is None else scan._query.bound_values[0])
             self.steps.append(0)
             self._store._reads._other.set_progress_handler(self._step, 100)
             return read(what, args)
@@ -208,7 +208,7 @@ async def test_searches_of_accounts_take_turns(tmp_path: Path, monkeypatch: pyte
         await gather(*many)
 
 
-async def test_the_queue_is_walked_through_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_queue_is_scanned_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_sqlite(tmp_path / "halley.db") as store:
         await store._writer.submit(_add, 1, MANY)
         await store._writer.submit(_wait, "bert")
@@ -260,13 +260,13 @@ async def test_a_page_shows_what_fits_when_it_is_read(
     start: dict[str, str] = {"newer_than": FIRST_ID} if backwards else {"older_than": LAST_ID}
     async with open_sqlite(tmp_path / "halley.db") as store:
         made = [(await store.create(maker.new(input=b'"%b"' % (b"x" * 500)))).prediction.id for _ in range(5)]
-        walked = made if backwards else made[::-1]
+        scanned = made if backwards else made[::-1]
         in_turn = store._reads.in_turn
 
-        async def turn(account_id: str, step: Any, walker: Walker, finish: Any) -> Any:
-            if gone and any(row[0] == gone[0] for row in walker.found):
+        async def turn(account_id: str, step: Any, scan: IndexScan, finish: Any) -> Any:
+            if gone and any(row[0] == gone[0] for row in scan.found):
                 await store.cancel(gone.pop(), "anna", maker.clock.now())
-            return await in_turn(account_id, step, walker, finish)
+            return await in_turn(account_id, step, scan, finish)
 
         async def page(**limits: int) -> tuple[list[str], bool, str | None]:
             """The ids in the order of the walk, whether there are more, and where it goes on."""
@@ -275,13 +275,13 @@ async def test_a_page_shows_what_fits_when_it_is_read(
             return (ids[::-1], found.has_newer, found.resume) if backwards else (ids, found.has_older, found.resume)
 
         monkeypatch.setattr(store._reads, "in_turn", turn)
-        gone.append(walked[1])
-        assert await page(limit=2) == ([walked[0]], True, walked[1])
-        gone.append(walked[0])
-        assert await page(limit=10, limit_bytes=1100) == ([walked[2], walked[3]], True, None)
-        gone.append(walked[2])
-        assert await page(limit=1) == ([], True, walked[2])
-        assert await page(limit=10) == (walked[3:], False, None)
+        gone.append(scanned[1])
+        assert await page(limit=2) == ([scanned[0]], True, scanned[1])
+        gone.append(scanned[0])
+        assert await page(limit=10, limit_bytes=1100) == ([scanned[2], scanned[3]], True, None)
+        gone.append(scanned[2])
+        assert await page(limit=1) == ([], True, scanned[2])
+        assert await page(limit=10) == (scanned[3:], False, None)
         assert not gone
 
 
@@ -293,11 +293,11 @@ async def test_a_page_is_as_long_as_it_is_when_it_is_read(tmp_path: Path, monkey
         claimed = [await claim_one(store, maker)]
         in_turn = store._reads.in_turn
 
-        async def turn(account_id: str, step: Any, walker: Walker, finish: Any) -> Any:
-            if claimed and walker.found:
+        async def turn(account_id: str, step: Any, scan: IndexScan, finish: Any) -> Any:
+            if claimed and scan.found:
                 events = [maker.started(), maker.output("x" * 5000)]
                 await store.finish(claimed.pop().lease, Fact.SUCCEEDED, maker.clock.now(), events=events)
-            return await in_turn(account_id, step, walker, finish)
+            return await in_turn(account_id, step, scan, finish)
 
         monkeypatch.setattr(store._reads, "in_turn", turn)
         part = SearchPart(limit=10, limit_bytes=1000, newer_than=FIRST_ID)
@@ -321,7 +321,7 @@ async def test_a_search_ends_when_nobody_waits_for_it(tmp_path: Path, monkeypatc
 async def test_who_closes_its_side_at_once_gets_to_the_end_page_by_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walks, "_FIRST_STEP", 3)
+    monkeypatch.setattr(index_scan, "_FIRST_STEP", 3)
     async with open_sqlite(tmp_path / "halley.db") as store:
         await store._writer.submit(_add, 1, 10)
         resume: str | None = None

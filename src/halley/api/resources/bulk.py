@@ -53,7 +53,7 @@ async def create(call: Call, parts: ApiContext) -> Response:
             account_id=call.account_id,
             key_id=call.identity.key.id,
             link_base=call.variant.link_base,
-            once=_once(call),
+            idempotency_key=_idempotency_key(call),
         ),
     )
     shown = _shown(call, made)
@@ -211,7 +211,7 @@ def _named(given: object, faults: list[InvalidField]) -> tuple[str, ...]:
     return ()
 
 
-def _once(call: Call) -> str | None:
+def _idempotency_key(call: Call) -> str | None:
     key = call.header(HEADER)
     if key is not None and not (0 < len(key) <= _MOST_ONCE and key.isascii() and key.isprintable()):
         raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.")

@@ -98,7 +98,7 @@ class LostCreates:
         if (handle := await named.find()) is not None:
             return handle
         if self._age(create) < profile.key_seconds and may_repeat():
-            return await self._by_key(create, named, may_repeat)
+            return await self._recognized_by_key(create, named, may_repeat)
         if profile.settle_seconds is not None:
             return await self._in_list(create, profile.settle_seconds, named)
         if named.may_come and (handle := await named.until(self._look_seconds)) is not None:
@@ -128,7 +128,7 @@ class LostCreates:
         named = NamedRuns(create, None, api=self._api, taken=self._of_others, clock=self._clock)
         return handle if await named.is_ours(handle) else None
 
-    async def _by_key(self, create: Create, named: NamedRuns, may_repeat: Callable[[], bool]) -> str | None:
+    async def _recognized_by_key(self, create: Create, named: NamedRuns, may_repeat: Callable[[], bool]) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
         end = self._clock.monotonic() + self._look_seconds
         while True:

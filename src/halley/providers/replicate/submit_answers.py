@@ -24,7 +24,7 @@ def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -
     if 200 <= status < 300 and handle:
         run = read_run(body, handle, is_large=is_large(response))
         return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status, run=run)
-    if profile.key_seconds and (found := _by_key(body)) is not None:
+    if profile.key_seconds and (found := _recognized_by_key(body)) is not None:
         return found
     if proves_nothing(profile, response, body):
         verdict = SubmitVerdict.BUSY if status in (429, 503) else SubmitVerdict.REFUSED
@@ -50,7 +50,7 @@ def _is_problem(response: EgressResponse, body: Body | None) -> bool:
     return kind == "application/problem+json" and body is not None and body.get("status") == response.status
 
 
-def _by_key(body: Body | None) -> SubmitAnswer | None:
+def _recognized_by_key(body: Body | None) -> SubmitAnswer | None:
     """What another Halley says about the idempotency key, which is of this one prediction."""
     title = None if body is None else body.get("title")
     if title == _IN_FLIGHT:

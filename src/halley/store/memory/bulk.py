@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from halley.bulk.once import same_request
 from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkHolder, BulkPage
 from halley.bulk.records import BulkAction, BulkItem, BulkOutcome, BulkState, ItemResult, ReasonCount, TakenItem
+from halley.bulk.repeated_requests import same_request
 from halley.errors import Conflict, KeyReused
 from halley.predictions.ports import Created, NewPrediction
 from halley.store.memory.entries import at_once
@@ -25,7 +25,10 @@ class MemoryBulk(MemoryReruns):
     def put_bulk_action(self, action: BulkAction, prediction_ids: Sequence[str]) -> BulkAction:
         for entry in self.tables.bulk.values():
             known = entry.action
-            if action.once is not None and (known.account_id, known.once) == (action.account_id, action.once):
+            if action.idempotency_key is not None and (known.account_id, known.idempotency_key) == (
+                action.account_id,
+                action.idempotency_key,
+            ):
                 same = same_request(action, prediction_ids, known, [one.prediction_id for one in entry.items])
                 if isinstance(same, KeyReused):
                     raise same

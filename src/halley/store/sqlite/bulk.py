@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from halley.bulk.once import same_request
 from halley.bulk.ports import MOST_RUNNING, REASONS_LISTED, BulkHolder, BulkPage
 from halley.bulk.records import BulkAction, BulkItem, BulkOutcome, BulkState, ItemResult, ReasonCount, TakenItem
+from halley.bulk.repeated_requests import same_request
 from halley.clock import to_micros
 from halley.errors import Conflict, HalleyError
 from halley.predictions.ports import Created, NewPrediction
@@ -106,8 +106,8 @@ class BulkRows(RerunRows):
 
 
 def _put(connection: sqlite3.Connection, action: BulkAction, prediction_ids: Sequence[str]) -> BulkAction | HalleyError:
-    if action.once is not None:
-        row = connection.execute(bulk_rows.SELECT_ONCE, (action.account_id, action.once)).fetchone()
+    if action.idempotency_key is not None:
+        row = connection.execute(bulk_rows.SELECT_ONCE, (action.account_id, action.idempotency_key)).fetchone()
         if row is not None:
             known = bulk_rows.read_action(row)
             known_ids = [one for (one,) in connection.execute(_PREDICTIONS, (known.id,))]

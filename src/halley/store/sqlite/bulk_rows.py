@@ -60,7 +60,7 @@ def action_row(action: BulkAction) -> tuple[Any, ...]:
         action.reason,
         action.waiting,
         action.link_base,
-        action.once,
+        action.idempotency_key,
         action.most,
     )
 
@@ -80,7 +80,7 @@ def read_action(row: Sequence[Any]) -> BulkAction:
         reason=row[9],
         waiting=row[10],
         link_base=row[11],
-        once=row[12],
+        idempotency_key=row[12],
         most=row[13],
         done=row[14],
         skipped=row[15],

@@ -1,7 +1,7 @@
-"""One range of ids for each statement.
+"""Joins the limits of a search into one range of ids for each statement.
 
-SQLite uses one limit on each side of an index. Of `id < a AND id < b` it takes the first, walks through all that is
-between, and compares each row with the second.
+SQLite uses only one limit on each side of an index. For `id < a AND id < b` it scans all rows below the first limit,
+and compares each of them with the second.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,14 +17,14 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC) - _CLOCK_SLACK
 
 
 class IdRange(msgspec.Struct, frozen=True):
-    """The ids from `first` on, up to `end`, which does not belong to it."""
+    """The ids from `first` (included) to `end` (excluded)."""
 
     first: str = FIRST_ID
     end: str = LAST_ID + "0"
 
     @classmethod
     def of_times(cls, created_after: datetime | None, created_before: datetime | None) -> Self:
-        """Has the ids of all predictions of this time; `created_at` must be compared as well."""
+        """Contains the ids of all predictions created in this time, and perhaps others: compare `created_at`, too."""
         found = cls()
         if created_after is not None:
             found = msgspec.structs.replace(found, first=first_id_at(created_after))
@@ -33,22 +33,22 @@ class IdRange(msgspec.Struct, frozen=True):
         return found
 
     def before(self, prediction_id: str) -> Self:
-        """What of it is before this id."""
+        """The part before this id."""
         return msgspec.structs.replace(self, end=min(self.end, prediction_id))
 
     def up_to(self, prediction_id: str) -> Self:
-        """The same, with this id."""
+        """The part before this id, and this id."""
         return self.before(_following(prediction_id))
 
     def from_on(self, prediction_id: str) -> Self:
-        """What of it is this id or after it."""
+        """The part from this id on."""
         return msgspec.structs.replace(self, first=max(self.first, prediction_id))
 
     def after(self, prediction_id: str) -> Self:
-        """What of it is after this id."""
+        """The part after this id."""
         return self.from_on(_following(prediction_id))
 
 
 def _following(prediction_id: str) -> str:
-    """A text before every greater id: all ids have the same length."""
+    """A text between this id and the next one: all ids have the same length."""
     return prediction_id + "0"

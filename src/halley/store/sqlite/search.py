@@ -26,10 +26,10 @@ from halley.predictions.search import (
 )
 from halley.predictions.status import LIVE, UNSUCCESSFUL, WITH_ERROR, Source, Status
 from halley.store.sqlite.id_ranges import IdRange
+from halley.store.sqlite.index_scan import IndexScan, ScanQuery
 from halley.store.sqlite.paging import SIZE, Recent, fitting, records
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.tags import read_tags
-from halley.store.sqlite.walks import Walk, Walker
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ _OF_MODEL_AT_ONCE: Final = 1000  # the prediction of each is read
 _END_OF_ENTRIES: Final = (
     "SELECT prediction_id FROM queue WHERE prediction_id > ? ORDER BY prediction_id LIMIT 1 OFFSET ?"
 )
-# one of a canceled prediction that its holder has not left yet is neither waiting nor running
+# the entry of a canceled prediction that its worker has not released yet is neither waiting nor running
 _ENTRIES: Final = (
     "SELECT session_id IS NULL AS waits FROM queue{join} WHERE prediction_id > ? AND prediction_id <= ?"
     " AND queue.account_id = ? AND NOT is_ended{of_model} LIMIT ?"
@@ -59,25 +59,25 @@ class SearchRows(SqlitePart):
         self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
     ) -> FoundPredictions:
         backwards = part.newer_than is not None
-        walk = _walk(account_id, wanted, source)
-        walker = Walker(walk, f"p.id, {SIZE}", part, limit=part.limit + 1, backwards=backwards)
-        return await self._walked(
-            account_id, walker, part, partial(_read_page, self._recent.get, wanted.wanted_statuses, part)
+        query = _scan_query(account_id, wanted, source)
+        scan = IndexScan(query, f"p.id, {SIZE}", part, limit=part.limit + 1, backwards=backwards)
+        return await self._run_scan(
+            account_id, scan, part, partial(_read_page, self._recent.get, wanted.wanted_statuses, part)
         )
 
     async def search_ids(self, account_id: str, wanted: PredictionFilter, part: SearchPart) -> FoundIds:
-        walker = Walker(_walk(account_id, wanted), "p.id", part, limit=part.limit + 1)
-        return await self._walked(account_id, walker, part, partial(_read_ids, part))
+        scan = IndexScan(_scan_query(account_id, wanted), "p.id", part, limit=part.limit + 1)
+        return await self._run_scan(account_id, scan, part, partial(_read_ids, part))
 
     async def tags_of(self, prediction_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         return await self._reads.elsewhere(read_tags, prediction_ids)
 
     async def newest_runs(self, account_id: str, model: str | None, limit: int, *, key: str | None = None) -> FoundRuns:
         wanted = PredictionFilter(model=model, key=key)
-        walk = _walk(account_id, wanted)
+        query = _scan_query(account_id, wanted)
         part = SearchPart(limit=limit, most_rows=MOST_LOOKED_AT if wanted else limit)
-        walker = Walker(walk, _RUN, part, limit=limit)
-        rows = await self._walked(account_id, walker, part, _read_rows)
+        scan = IndexScan(query, _RUN, part, limit=limit)
+        rows = await self._run_scan(account_id, scan, part, _read_rows)
         runs = [
             RunTimes(
                 status=Status(status),
@@ -87,7 +87,7 @@ class SearchRows(SqlitePart):
             )
             for status, created, started, completed in rows
         ]
-        return FoundRuns(items=tuple(runs), is_more=walker.end is not None or len(runs) == limit)
+        return FoundRuns(items=tuple(runs), is_more=scan.end is not None or len(runs) == limit)
 
     async def load(self, account_id: str, model: str | None) -> Load:
         counts = _Counts(account_id, model)
@@ -98,30 +98,34 @@ class SearchRows(SqlitePart):
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
         if wanted.is_impossible or (wanted.statuses and not wanted.statuses & WITH_ERROR):
             return FoundFailures(items=())
-        walk = _walk(account_id, msgspec.structs.replace(wanted, statuses=WITH_ERROR))
+        query = _scan_query(account_id, msgspec.structs.replace(wanted, statuses=WITH_ERROR))
         part = SearchPart(limit=most_rows, most_rows=most_rows)
-        walker = Walker(walk, _FAILURE, part, limit=most_rows, counts=True)
-        rows = await self._walked(account_id, walker, part, _read_rows)
+        scan = IndexScan(query, _FAILURE, part, limit=most_rows, counts=True)
+        rows = await self._run_scan(account_id, scan, part, _read_rows)
         failures = [
             Failure(id=name, model=model, error=error or "", created_at=from_micros(created))
             for name, model, error, created in rows
         ]
-        return FoundFailures(items=tuple(failures), looked_at=walker.looked_at, resume=walker.end)
+        return FoundFailures(items=tuple(failures), looked_at=scan.looked_at, resume=scan.end)
 
-    async def _walked(
-        self, account_id: str, walker: Walker, part: SearchPart, finish: Callable[[sqlite3.Connection, Walker], T]
+    async def _run_scan(
+        self, account_id: str, scan: IndexScan, part: SearchPart, finish: Callable[[sqlite3.Connection, IndexScan], T]
     ) -> T:
-        """What `finish` makes of all that was found."""
+        """Run all steps of the scan; returns what `finish` makes of the rows that were found."""
         while True:
-            outcome: T | None = await self._reads.in_turn(account_id, _step, walker, finish)
+            outcome: T | None = await self._reads.in_turn(account_id, _step, scan, finish)
             if outcome is not None:
                 return outcome
-            if part.is_over() and walker.has_moved:  # a client that closes its side early gets to the end, too
-                walker.stop()
+            if (
+                part.is_over() and scan.has_moved
+            ):  # at least one step: a client that has closed its sending side also gets a whole answer in the end
+                scan.stop()
 
 
-def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = None) -> Walk:
-    """How to look for it: by the tag, else by the queue or the failed ones if only these can fit, else by all."""
+def _scan_query(account_id: str, wanted: PredictionFilter, source: Source | None = None) -> ScanQuery:
+    """The index to scan: that of the tag; otherwise the queue, or the failed predictions, if only these can match;
+    otherwise all predictions of the account.
+    """
     statuses = wanted.wanted_statuses
     own: tuple[str, str] | None = None
     values: list[Any] = [account_id]
@@ -137,20 +141,20 @@ def _walk(account_id: str, wanted: PredictionFilter, source: Source | None = Non
     else:
         table, key = "predictions AS p INDEXED BY predictions_of_account", "p.id"
         bounds = "p.account_id = ?"
-    tests = _Tests()
+    conditions = _Conditions()
     if wanted.created_after is not None:
-        tests.add("p.created_at >= ?", to_micros(wanted.created_after))
+        conditions.add("p.created_at >= ?", to_micros(wanted.created_after))
     if wanted.created_before is not None:
-        tests.add("p.created_at < ?", to_micros(wanted.created_before))
-    tests.add_filter(wanted, source)
-    return Walk(
+        conditions.add("p.created_at < ?", to_micros(wanted.created_before))
+    conditions.add_filter(wanted, source)
+    return ScanQuery(
         source=table,
         key=key,
         bounds=bounds,
         ids=IdRange.of_times(wanted.created_after, wanted.created_before),
-        tests=tests.text,
+        conditions=conditions.text,
         bound_values=tuple(values),
-        test_values=tuple(tests.values),
+        condition_values=tuple(conditions.values),
         step_rows=_step_rows(wanted),
         own=own,
     )
@@ -163,8 +167,8 @@ def _step_rows(wanted: PredictionFilter) -> int:
     return 500 if wanted.error is not None else 2000
 
 
-class _Tests:
-    """Conditions on a row, in the order of what they cost, and their values."""
+class _Conditions:
+    """SQL conditions on a row, the cheapest first, and their values."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -180,9 +184,11 @@ class _Tests:
             self.add(f"p.status IN ({', '.join('?' * len(statuses))})", *sorted(statuses))
 
     def add_filter(self, wanted: PredictionFilter, source: Source | None) -> None:
-        """All of it but the tag and the times."""
+        """All conditions of the filter, except the tag and the times."""
         if wanted.is_impossible:
-            self.add("p.number < 0")  # none: with a constant the named index could not be used
+            self.add(
+                "p.number < 0"
+            )  # matches nothing; with a constant condition, SQLite could not use the index that is named
         self.add_statuses(wanted.wanted_statuses)
         if wanted.model is not None and "*" in wanted.model:
             self.add("p.model GLOB ?", _glob(wanted.model))
@@ -206,30 +212,30 @@ def _glob(pattern: str) -> str:
 
 
 def _step(
-    connection: sqlite3.Connection, walker: Walker, finish: Callable[[sqlite3.Connection, Walker], T]
+    connection: sqlite3.Connection, scan: IndexScan, finish: Callable[[sqlite3.Connection, IndexScan], T]
 ) -> T | None:
-    """None: there is more to look at."""
-    if not walker.is_done:
-        walker.step(connection)
-    return finish(connection, walker) if walker.is_done else None
+    """Scan one step; None if the scan is not done."""
+    if not scan.is_done:
+        scan.step(connection)
+    return finish(connection, scan) if scan.is_done else None
 
 
 def _read_page(
-    recent: Recent, statuses: frozenset[Status], part: SearchPart, connection: sqlite3.Connection, walker: Walker
+    recent: Recent, statuses: frozenset[Status], part: SearchPart, connection: sqlite3.Connection, scan: IndexScan
 ) -> FoundPredictions:
-    """What was found, as it is now: predictions that went on while the others were looked for may not fit any more."""
+    """The page with the current records: a prediction that has changed during the scan may not match any more."""
     backwards = part.newer_than is not None
-    walked = [prediction_id for prediction_id, _ in walker.found[: part.limit]]
-    sizes = dict(walker.found) if walker.is_of_one_snapshot else _sizes(connection, statuses, walked)
-    count = fitting([sizes.get(prediction_id, 0) for prediction_id in walked], part.limit_bytes)
-    is_cut = len(walker.found) > count
-    has_more = is_cut or walker.end is not None
-    ids = [prediction_id for prediction_id in walked[:count] if prediction_id in sizes]
+    scanned = [prediction_id for prediction_id, _ in scan.found[: part.limit]]
+    sizes = dict(scan.found) if scan.is_of_one_snapshot else _sizes(connection, statuses, scanned)
+    count = fitting([sizes.get(prediction_id, 0) for prediction_id in scanned], part.limit_bytes)
+    is_cut = len(scan.found) > count
+    has_more = is_cut or scan.end is not None
+    ids = [prediction_id for prediction_id in scanned[:count] if prediction_id in sizes]
     rows = records(connection, recent, ids)  # recent ones are newer than what was read
     items = [row for row in rows if not statuses or row.status in statuses]
-    resume = walker.end
+    resume = scan.end
     if is_cut:
-        resume = walked[count - 1] if not items or items[-1].id != walked[count - 1] else None
+        resume = scanned[count - 1] if not items or items[-1].id != scanned[count - 1] else None
     return FoundPredictions(
         items=tuple(items[::-1] if backwards else items),
         has_older=has_more if not backwards else True,
@@ -240,20 +246,22 @@ def _read_page(
 
 def _sizes(connection: sqlite3.Connection, statuses: frozenset[Status], ids: list[str]) -> dict[str, int]:
     """The sizes of those that have one of these statuses, or any if none is given."""
-    tests = _Tests()
-    tests.add_statuses(statuses)
-    statement = f"SELECT p.id, {SIZE} FROM predictions AS p WHERE p.id IN (SELECT value FROM json_each(?)){tests.text}"  # noqa: S608 - constants
-    return dict(connection.execute(statement, (msgspec.json.encode(ids).decode(), *tests.values)).fetchall())
+    conditions = _Conditions()
+    conditions.add_statuses(statuses)
+    statement = (
+        f"SELECT p.id, {SIZE} FROM predictions AS p WHERE p.id IN (SELECT value FROM json_each(?)){conditions.text}"  # noqa: S608 - constants
+    )
+    return dict(connection.execute(statement, (msgspec.json.encode(ids).decode(), *conditions.values)).fetchall())
 
 
-def _read_ids(part: SearchPart, connection: sqlite3.Connection, walker: Walker) -> FoundIds:  # noqa: ARG001
-    rows = walker.found
+def _read_ids(part: SearchPart, connection: sqlite3.Connection, scan: IndexScan) -> FoundIds:  # noqa: ARG001
+    rows = scan.found
     ids = tuple(prediction_id for (prediction_id,) in rows[: part.limit])
-    return FoundIds(ids=ids, resume=ids[-1] if len(rows) > part.limit else walker.end)
+    return FoundIds(ids=ids, resume=ids[-1] if len(rows) > part.limit else scan.end)
 
 
-def _read_rows(connection: sqlite3.Connection, walker: Walker) -> list[Any]:  # noqa: ARG001
-    return walker.found
+def _read_rows(connection: sqlite3.Connection, scan: IndexScan) -> list[Any]:  # noqa: ARG001
+    return scan.found
 
 
 class _Counts:

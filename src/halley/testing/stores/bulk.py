@@ -80,19 +80,19 @@ class BulkContract(StoreSuite):
         assert await take(store, maker, made) is None
 
     async def test_a_repeated_request_makes_one_action(self, store: Store, maker: Maker) -> None:
-        made = await put(store, maker, once="k")
-        assert await put(store, maker, ("other",), once="k") == made
+        made = await put(store, maker, idempotency_key="k")
+        assert await put(store, maker, ("other",), idempotency_key="k") == made
         assert [item.prediction_id for item in await store.bulk_items(made.id, 9)] == ["p0", "p1", "p2"]
         others: list[dict[str, Any]] = [{"kind": BulkKind.CANCEL}, {"filter": {}}, {"most": 2}]
         for other in others:
             with pytest.raises(KeyReused):
-                await put(store, maker, once="k", **other)
-        named = await put(store, maker, once="n", filter=None)
-        assert await put(store, maker, once="n", filter=None) == named
+                await put(store, maker, idempotency_key="k", **other)
+        named = await put(store, maker, idempotency_key="n", filter=None)
+        assert await put(store, maker, idempotency_key="n", filter=None) == named
         with pytest.raises(KeyReused):
-            await put(store, maker, ("p0", "other"), once="n", filter=None)
-        assert (await put(store, maker, account_id="bert", once="k")).id != made.id
-        assert (await put(store, maker, once="l")).id != made.id
+            await put(store, maker, ("p0", "other"), idempotency_key="n", filter=None)
+        assert (await put(store, maker, account_id="bert", idempotency_key="k")).id != made.id
+        assert (await put(store, maker, idempotency_key="l")).id != made.id
 
     async def test_a_list_has_pages_of_the_account_only(self, store: Store, maker: Maker) -> None:
         made = [(await put(store, maker)).id for _ in range(4)]

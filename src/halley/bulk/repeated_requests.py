@@ -1,4 +1,4 @@
-"""Requests for an action that come more than once."""
+"""Requests for an action that arrive more than once."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from halley.errors import KeyReused
 def same_request(
     wanted: BulkAction, named: Sequence[str], known: BulkAction, known_named: Sequence[str]
 ) -> BulkAction | KeyReused:
-    """The action that an earlier request with the same `once` made, or why this is another request.
+    """The action that an earlier request with this `idempotency_key` made, or an error if that was a different request.
 
-    Both are given with their predictions: where a filter chose them, others may fit by now.
+    The named predictions of both are compared, but not those that a filter chose: others may match it by now.
     """
     is_same = (wanted.kind, wanted.filter, wanted.most) == (known.kind, known.filter, known.most)
     if is_same and (known.filter is not None or list(named) == list(known_named)):

@@ -1,9 +1,9 @@
-"""Leaves out the recorded part of an adopted run, which is reported from its beginning."""
+"""Drops the progress of an adopted run that is recorded already: the run is reported again from its beginning."""
 
 from halley.predictions.submits import Recorded
 
 
-class Repetition:
+class ReplayFilter:
     """Counts down the recorded items as they are reported again."""
 
     def __init__(self, recorded: Recorded) -> None:

@@ -1,4 +1,4 @@
-"""The links of an output whose files could not be stored here, for the owner: the files may still be there."""
+"""Shows the owner the links of an output whose files could not be stored here: the service may still have the files."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -13,8 +13,8 @@ MOST: Final = 20
 _LONGEST: Final = 2048  # characters
 
 
-def not_kept(part: OutputPart, error: str) -> bytes | None:
-    """The data of OUTPUT_NOT_KEPT; None if the output names no file by a link that can be shown."""
+def output_not_kept(part: OutputPart, error: str) -> bytes | None:
+    """The data of the event OUTPUT_NOT_KEPT; None if the output has no link that can be shown."""
     if not part.links or len(part.value) > HEAVY_BYTES:
         return None
     urls = tuple(_urls(msgspec.json.decode(part.value), part.links[:MOST]))

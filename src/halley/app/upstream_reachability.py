@@ -9,7 +9,7 @@ from halley.settings import ProviderSettings, Settings
 
 
 def public_url(settings: Settings) -> str | None:
-    """The beginning of this server's addresses for services, without a slash at its end."""
+    """The URL at which services reach this server, without a slash at its end; None if it is not set."""
     url = settings.server.public_url
     return None if url is None else tidy(url)
 
@@ -17,10 +17,10 @@ def public_url(settings: Settings) -> str | None:
 def sends_webhooks(settings: Settings, provider: ProviderSettings) -> bool:
     """Whether the service is asked to send webhooks."""
     wanted = provider.takes_webhooks()
-    return settings.server.public_url is not None and (is_near(settings, provider) if wanted is None else wanted)
+    return settings.server.public_url is not None and (is_reachable(settings, provider) if wanted is None else wanted)
 
 
-def is_near(settings: Settings, provider: ProviderSettings) -> bool:
+def is_reachable(settings: Settings, provider: ProviderSettings) -> bool:
     """Whether the service can be expected to reach this server: by https, or because both are on this machine.
 
     A public name may still be one of a network that the service cannot enter.
@@ -34,7 +34,7 @@ def is_near(settings: Settings, provider: ProviderSettings) -> bool:
 
 
 def link_base(settings: Settings, provider: ProviderSettings) -> str | None:
-    """The beginning of links to our files that the service may follow, if there can be any.
+    """The beginning of links to our files that the service can follow; None if it cannot.
 
     A service on this machine may send webhooks here, and still refuse to fetch inputs from it, as Halley does.
     """

@@ -1,6 +1,6 @@
-"""Does with one prediction what a bulk action asks for, by the same use cases as a single request.
+"""Carries out a bulk action on one prediction, with the use cases that a single request has.
 
-A use case that refuses raises one of our errors; `executor` decides what that means for the item.
+A use case that refuses raises a `HalleyError`; `executor` decides what that means for the item.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ RemoveData = Callable[[str, str], Awaitable[None]]
 """Removes the data of a prediction of an account; see `RetentionService.remove_now`."""
 
 RERUN_PRIORITY: Final = -1
-"""Lower than that of other creates: those of the same account do not wait for a long action."""
+"""Lower than the priority of other creates of the account, so that they do not wait for a long action."""
 
 WAS_REMOVED: Final = "its data was removed before"
 _INPUT_REMOVED: Final = "its input was removed"
@@ -47,8 +47,8 @@ def _ended(status: Status) -> str:
             assert_never(status)
 
 
-class Steps:
-    """One step for each kind of action."""
+class ItemActions:
+    """One method for each kind of action."""
 
     def __init__(self, *, predictions: Predictions, reruns: Reruns, remove_data: RemoveData, store: BulkStore) -> None:
         self._predictions = predictions
@@ -75,7 +75,7 @@ class Steps:
 
     async def _cancel(self, action: BulkAction, item: TakenItem, row: Prediction) -> ItemResult:
         if row.is_terminal:
-            # begun by a process that died before it recorded the outcome
+            # a process that died before it recorded the outcome did it
             is_ours = item.was_begun and was_canceled(row.status)
             return _done(item) if is_ours else _skipped(item, _ended(row.status))
         ended = await self._predictions.cancel(row.id, action.account_id)

@@ -1,8 +1,8 @@
-"""Deals runs out by weights: with 1 and 3, each fourth run goes to the first. It is the same order each time.
+"""Distributes runs by weights: with 1 and 3, every fourth run goes to the first place, always in the same order.
 
-The method is smooth weighted round-robin: each turn every place gains its weight, and the place that has most pays the
-sum of all. Places that cannot take a run now are left out of a turn: their share goes to the others, and is not made up
-for later.
+The method is smooth weighted round-robin. In each turn every place gains its weight; the place with the highest sum
+gets the run, and pays the total of the weights. Places that cannot take a run are left out of the turn: the others get
+their share, which they do not get back later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,13 @@ Weights = Mapping[str, int]
 
 
 class Turn(NamedTuple):
-    """A turn that was taken: by whom, and among whom."""
+    """A turn: the place that got the run, and the places that could have got it."""
 
     winner: str
     among: tuple[str, ...]
 
 
-class WeightedTurns:
+class WeightedRoundRobin:
     """The turns of one route."""
 
     def __init__(self, weights: Weights) -> None:
@@ -26,7 +26,7 @@ class WeightedTurns:
         self._gained = dict.fromkeys(weights, 0)
 
     def order(self, among: Iterable[str]) -> list[str]:
-        """These places, the next one first; changes nothing."""
+        """These places, the one whose turn is next first. Changes nothing."""
         # the sort is stable: of equal ones the first in the settings comes first
         return sorted(among, key=lambda name: -self._gained[name] - self.weights[name])
 

@@ -1,4 +1,4 @@
-"""Whether a key may still do what it began."""
+"""Whether a key may still carry out the actions that it began."""
 
 from typing import Final
 
