@@ -1,12 +1,33 @@
-"""Runs work in a thread that uses something its caller releases afterwards: a descriptor, a connection."""
+"""Runs work in a thread: what uses something that its caller releases afterwards, and what is made once."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+if TYPE_CHECKING:
+    import asyncio
+
 R = TypeVar("R")
+
+
+class MadeOnce(Generic[R]):
+    """What its first use makes, in a thread: loading a hundred modules would delay the requests of others."""
+
+    def __init__(self, make: Callable[[], R]) -> None:
+        self._make: Final = make
+        self._making: asyncio.Future[R] | None = None
+
+    async def get(self) -> R:
+        """What was made. All who ask meanwhile wait for the same; if it cannot be made, the next use tries again."""
+        import asyncio
+
+        if self._making is None or (self._making.done() and self._making.exception() is not None):
+            self._making = asyncio.ensure_future(to_thread.run_sync(self._make))
+        return await asyncio.shield(self._making)
 
 
 async def run_to_completion(

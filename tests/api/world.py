@@ -55,6 +55,7 @@ from halley.retention.service import RetentionService
 from halley.settings import CollectionSettings, Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
+from halley.threads import MadeOnce
 from halley.web.entire import dashboard_of
 from halley.web.permalink import HtmlPages
 from halley.webhooks.address import Receivers
@@ -421,7 +422,7 @@ class World(Asker):
                     adopt=self.outcomes.adopt, retry=self.outcomes.retry, receive_hint=self.hints.append
                 ),
             ),
-            pages=HtmlPages(),
+            pages=MadeOnce(HtmlPages),
             clock=self.clock,
             new_id=new_id,
         )

@@ -5,9 +5,8 @@ import logging
 import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing, nullcontext
+from functools import partial
 from typing import Final
-
-from anyio import to_thread
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import (
@@ -39,6 +38,7 @@ from halley.ids import NewId
 from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity
 from halley.predictions.hints import Changed, Hint
+from halley.threads import MadeOnce
 
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
@@ -85,8 +85,7 @@ class Api:
         self.parts: Final = parts
         parts.routes = routes_of(parts.settings)
         self.router = Router(parts.routes, UNSERVED, prefix=public_path(parts.settings))
-        self._load_pages = load_pages
-        self._loading: asyncio.Future[Sequence[Route]] | None = None
+        self._pages = None if load_pages is None else MadeOnce(partial(load_pages, self))
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = PredictionPayloads(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
@@ -97,7 +96,7 @@ class Api:
 
     def add_pages(self, pages: Sequence[Route]) -> None:
         """Serve these routes beside the API's own; they are no part of its description."""
-        self._load_pages = None
+        self._pages = None
         self.router = Router((*self.parts.routes, *pages), UNSERVED, prefix=public_path(self.parts.settings))
 
     @property
@@ -153,8 +152,8 @@ class Api:
         path = scope.get("raw_path") or scope["path"].encode()
         found = self.router.find(path)
         try:
-            if found is None and self._load_pages is not None and self.router.may_be_page(path):
-                await self._add_pages(self._load_pages)
+            if found is None and self._pages is not None and self.router.may_be_page(path):
+                await self._add_pages(self._pages)
                 found = self.router.find(path)
             if found is None and _wants_page(call) and self.router.may_be_page(path):
                 found = self.router.find(MISSING_PAGE)  # only if there are pages
@@ -202,11 +201,9 @@ class Api:
         if self._logs_access:
             self._log_access(exchange, answer.status)
 
-    async def _add_pages(self, load: LoadPages) -> None:
-        if self._loading is None:
-            self._loading = asyncio.ensure_future(to_thread.run_sync(load, self))
-        pages = await asyncio.shield(self._loading)
-        if self._load_pages is not None:  # else another request was first
+    async def _add_pages(self, made: MadeOnce[Sequence[Route]]) -> None:
+        pages = await made.get()
+        if self._pages is not None:  # else another request was first
             self.add_pages(pages)
 
     async def _routed(self, call: Call, place: RouteTable, route: Route | None) -> Response:

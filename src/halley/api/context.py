@@ -19,6 +19,7 @@ from halley.clock import Clock
 from halley.ids import NewId
 from halley.predictions.repeats import How
 from halley.settings import Settings
+from halley.threads import MadeOnce
 
 REPLAYED_BY: Final = ("idempotency_key", *get_args(How))
 
@@ -34,7 +35,7 @@ class ApiContext:
         content: Content,
         checks: HealthChecks,
         local_models: LocalModels,
-        pages: PageRenderer,
+        pages: MadeOnce[PageRenderer],
         clock: Clock,
         new_id: NewId,
     ) -> None:

@@ -3,7 +3,7 @@
 Each role has its own parts, and a process has the parts of its roles only. `Foundation` is the same for all.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +13,12 @@ from halley.api.application import Api
 from halley.api.context import ApiContext
 from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases, no_reason
 from halley.api.http.origins import Variants
-from halley.api.http.routing import Route
 from halley.api.presentation.payloads import PredictionPayloads
 from halley.api.presentation.present import Presenter
 from halley.app.foundation import Foundation, open_foundation, open_json_process
 from halley.app.local_runtime import LocalRuntime, local_models, make_loader, open_local_runtime
 from halley.app.models import ModelLoader
+from halley.app.pages import dashboard_routes, prediction_pages
 from halley.app.readiness import StoreCheck
 from halley.app.roles import Node, Role
 from halley.app.upstream_views import upstream_views
@@ -52,7 +52,7 @@ from halley.retention.service import RetentionService
 from halley.retry import HousekeepingFaults
 from halley.settings import Settings
 from halley.store.ports import OpenStore, Store
-from halley.web.permalink import HtmlPages
+from halley.threads import MadeOnce
 from halley.webhooks.on_duty import WebhooksOnDuty
 
 T = TypeVar("T")
@@ -275,7 +275,7 @@ def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working:
     )
     local = LocalModels() if working is None else _local_models(base, working)
     sign_ins = SignIns(store=store, keys=use_cases.keys, clock=base.clock, secret=base.data.secrets.key_pepper)
-    api = Api(_context(base, use_cases, checks, local, large), load_pages=partial(_pages, sign_ins=sign_ins))
+    api = Api(_context(base, use_cases, checks, local, large), load_pages=partial(dashboard_routes, sign_ins=sign_ins))
     base.signals.bus.subscribe(api.receive, Changed)
     base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
     return ApiParts(api=api, sign_ins=sign_ins, use_cases=use_cases, store_check=store_check)
@@ -355,12 +355,6 @@ def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
     return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
 
 
-def _pages(api: Api, *, sign_ins: SignIns) -> Sequence[Route]:
-    from halley.web.entire import dashboard_of  # a hundred modules, which a server without visitors does not need
-
-    return dashboard_of(api, sign_ins).routes
-
-
 def _context(
     base: Foundation, use_cases: UseCases, checks: HealthChecks, local: LocalModels, large: JsonProcess
 ) -> ApiContext:
@@ -377,7 +371,7 @@ def _context(
         ),
         checks=checks,
         local_models=local,
-        pages=HtmlPages(),
+        pages=MadeOnce(prediction_pages),
         clock=base.clock,
         new_id=base.new_id,
     )

@@ -70,6 +70,10 @@ class Dashboard:
         static = OpenPage(name="ui.static", pattern=PATTERN, serve=self.assets.serve)
         self.routes = tuple(route for row in (*rows, static) for route in self._routes_of(row))
 
+    def prepare(self) -> None:
+        """Load what the first page would load: call it in another thread than that of requests."""
+        self._templates.prepare()
+
     # the three kinds of rows, with their guards
 
     def _routes_of(self, row: Row) -> Iterable[Route]:

@@ -52,6 +52,11 @@ class Templates:
         )
         return environment
 
+    def prepare(self) -> None:
+        """Load Jinja and the templates that all pages are made of."""
+        for name in ("base.html", "parts.html"):
+            self._environment.get_template(name)
+
     def render(self, name: str, values: dict[str, Any]) -> bytes:
         """A page. Values are escaped."""
         contexts: list[Any] = []

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.api.context import ApiContext
+from halley.api.dependencies import PageRenderer
 from halley.api.http.asgi import Call, Headers, Response
 from halley.api.http.capabilities import is_page_token
 from halley.predictions.records import OutputFile, Prediction
@@ -23,18 +24,19 @@ _UNSEEN: Final = "application/octet-stream"
 async def prediction(call: Call, parts: ApiContext) -> Response:
     """The page; all callers without access get the same refusal page."""
     prediction_id = call.params[0]
+    pages = await parts.pages.get()
     if not is_page_token(parts.links, prediction_id, call.query().get("t", "")):
-        return _answer(parts, parts.pages.closed(), 403)
+        return _answer(pages, pages.closed(), 403)
     row = await parts.predictions.find(prediction_id)
     if row is None:
-        return _answer(parts, parts.pages.closed(), 404)
+        return _answer(pages, pages.closed(), 404)
     row = await parts.predictions.filled(row)
     if row.data_removed_at is not None:
-        return _answer(parts, parts.pages.removed(row.id), 410)
+        return _answer(pages, pages.removed(row.id), 410)
     links = _links(parts, row, call.variant.prefix)
     output = _output(parts, row, links)
     kinds = {links[file.ref]: _kind(parts, file) for file in row.files if file.ref in links}
-    return _answer(parts, parts.pages.prediction(row, output=output, links=kinds), 200)
+    return _answer(pages, pages.prediction(row, output=output, links=kinds), 200)
 
 
 def _kind(parts: ApiContext, file: OutputFile) -> str:
@@ -64,9 +66,9 @@ def _output(parts: ApiContext, row: Prediction, links: dict[str, str]) -> Any:
     return parts.presenter.with_links(value, links)
 
 
-def _answer(parts: ApiContext, body: bytes, status: int) -> Response:
+def _answer(pages: PageRenderer, body: bytes, status: int) -> Response:
     policy = (
-        f"default-src 'none'; img-src 'self'; media-src 'self'; style-src {parts.pages.style_source}; "
+        f"default-src 'none'; img-src 'self'; media-src 'self'; style-src {pages.style_source}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return Response(status=status, headers=[*_HEADERS, (b"content-security-policy", policy.encode())], body=body)
