@@ -266,6 +266,41 @@ def test_two_hundred_inputs(tab: Tab, halley: Halley) -> None:
     assert tab.problems() == []
 
 
+def test_what_a_number_control_cannot_read_is_not_left_out(tab: Tab, halley: Halley) -> None:
+    """Such a control has no value: the model would run with its default instead."""
+    seed = '[name="input.seed"]'
+    tab.goto("/ui/models/demo/text")
+    tab.fill(PROMPT, TYPED)
+    for where in (RUN, "form[data-play] button[value=json]"):
+        tab.evaluate("() => document.querySelectorAll('form details').forEach((one) => { one.open = true; })")
+        tab.at(seed, "fill", "")
+        tab.at(seed, "focus")
+        tab.type("5-e")
+        tab.evaluate("() => document.querySelectorAll('form details').forEach((one) => { one.open = false; })")
+        tab.click(where)
+        tab.until_text("Seed is not complete", SAID)
+        assert tab.evaluate("() => document.activeElement.name") == "input.seed"
+    assert "prediction=" not in tab.url
+    tab.fill(seed, "5")
+    tab.click(RUN)
+    badge(tab, "succeeded")
+    run = tab.url.partition("prediction=")[2].partition("&")[0]
+    assert halley.call("GET", f"/v1/predictions/{run}")[2]["input"]["seed"] == 5
+
+
+def test_the_code_has_a_link_in_place_of_a_file_that_was_not_sent_yet(tab: Tab) -> None:
+    tab.goto("/ui/models/demo/upscale")
+    tab.evaluate("""() => {
+      const put = new DataTransfer();
+      put.items.add(new File(["x"], "a b.png", { type: "image/png" }));
+      const place = document.querySelector("[data-file]");
+      place.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: put }));
+      document.getElementById("code").open = true;
+    }""")
+    tab.until_text("https://example.com/a%20b.png", "#code")
+    tab.until_text("Not in the code: the value of image", "#code")
+
+
 def test_model_removed_under_its_page(tab: Tab, halley: Halley) -> None:
     """The last test: the server is without the model from then on."""
     tab.goto("/ui/models/wide/wide")

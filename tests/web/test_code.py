@@ -13,6 +13,7 @@ pytestmark = pytest.mark.anyio
 PAGE = "/ui/models/acme/coded"
 INPUTS: dict[str, Any] = {
     "prompt": {"type": "string"},
+    "mask": {"type": "string", "format": "uri"},
     "token": {"type": "string", "format": "password", "x-cog-secret": True},
 }
 
@@ -68,3 +69,13 @@ async def test_the_page_of_the_api_has_code_for_what_must_be_given(coded: World,
     assert "&#34;prompt&#34;: &#34;...&#34;" in page
     assert "until curl" in page
     assert 'href="?way=poll&amp;version=&amp;client=go"' in page
+
+
+async def test_a_file_that_was_not_sent_yet_has_a_link_that_stands_for_it(coded: World, browser: Browser) -> None:
+    asked = form(client="python", way="wait", local="file.mask") | {"input.mask": "https://example.com/a%20b.png"}
+    page = (await browser.post(f"{PAGE}/code", asked, x_fragment="1")).body.decode()
+    assert "https://example.com/a%20b.png" in page
+    assert page.count('<code dir="auto">mask</code>') == 1
+    odd = await browser.post(f"{PAGE}/code", form(local="file"), x_fragment="1")
+    assert odd.status == 200
+    assert b">mask<" not in odd.body

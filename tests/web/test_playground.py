@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import anyio
 import pytest
 
 from api.world import World, schema
@@ -154,9 +155,8 @@ async def test_the_same_input_as_json_and_back(rich: World, browser: Browser) ->
     assert json.loads(dict(back.pairs)["extra"]) == {"new": [1]}
 
 
-async def test_a_file_is_uploaded_and_its_link_is_sent(rich: World, browser: Browser) -> None:
-    form = await form_of(browser)
-    assert "file.pictures.0" in form.files
+def in_parts(browser: Browser, form: HtmlForm) -> dict[str, Any]:
+    """A run with a file, as a browser sends it."""
     parts = [
         *[(name, "", text) for name, text in form.posted_with({"input.prompt": "x"})],
         ("csrf", "", browser.form_token),
@@ -170,14 +170,38 @@ async def test_a_file_is_uploaded_and_its_link_is_sent(rich: World, browser: Bro
         for name, file, text in parts
     )
     headers = {"origin": browser.origin, "content_type": "multipart/form-data; boundary=bb"}
-    sent = await browser._ask("POST", PAGE, headers=headers, body=f"{body}--bb--\r\n".encode())
+    return {"headers": headers, "body": f"{body}--bb--\r\n".encode()}
+
+
+async def test_a_file_is_uploaded_and_its_link_is_sent(rich: World, browser: Browser) -> None:
+    form = await form_of(browser)
+    assert "file.pictures.0" in form.files
+    asked = in_parts(browser, form)
+    sent = await browser._ask("POST", PAGE, **asked)
     assert sent.status == 303, sent.body.decode()
-    again = await browser._ask("POST", PAGE, headers=headers, body=f"{body}--bb--\r\n".encode())
+    again = await browser._ask("POST", PAGE, **asked)
     assert again.headers["location"] == sent.headers["location"]  # its answer was lost: it is the same run
     files = (await rich.get("/v1/files")).json()["results"]
     assert [one["name"] for one in files] == ["été.png"]
     assert files[0]["content_type"] == "image/png"
     assert (await last_input(rich))["pictures"] == [files[0]["urls"]["get"]]
+
+
+async def test_a_double_click_on_a_form_with_a_file_makes_one_run(rich: World, browser: Browser) -> None:
+    """Without scripts a browser sends the form a second time while the first one is still being read."""
+    asked = in_parts(browser, await form_of(browser))
+    found: list[str] = []
+
+    async def click() -> None:
+        found.append((await browser._ask("POST", PAGE, **asked)).headers.get("location", ""))
+
+    async with anyio.create_task_group() as clicks:
+        for _ in range(3):
+            clicks.start_soon(click)
+    assert len(set(found)) == 1
+    assert found[0]
+    assert len((await rich.get("/v1/files")).json()["results"]) == 1
+    assert len((await rich.get("/v1/predictions")).json()["results"]) == 1
 
 
 async def test_links_fill_the_form_in(rich: World, browser: Browser) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from halley.api.http.asgi import JSON, Header
 from halley.strict_json import is_heavy
 from halley.web.forms.fields import Field, Form
+from halley.web.forms.names import split_name
 from halley.web.forms.posted import InputFault, read_json
 from halley.web.forms.view import FormState, input_from, is_edit, state_of_input, state_of_post, switched, view_of
 from halley.web.forms_posted import PostedForm
@@ -71,13 +72,16 @@ async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
 
 
 async def code(visit: Visit, posted: PostedForm) -> View:
-    """Show the code for what the form contains: the page with its code open, or the code alone for a script."""
+    """Show the code for what the form contains: the page with its code open, or the code alone for a script.
+
+    A script keeps files back until the form runs, and names their controls in `local`: a link stands for each.
+    """
     opened = await _opened(visit, posted.get("version"))
     pairs, faults = await with_uploads(visit, posted)
     state = await visit.apart(state_of_post, opened.form, pairs)
     value, _ = await visit.apart(input_from, opened.form, state)
-    client, way = posted.get("client"), posted.get("way")
-    chosen = await visit.apart(partial(code_of, visit, opened, value, client=client, way=way, is_open=True))
+    asked = {"client": posted.get("client"), "way": posted.get("way"), "is_open": True, "files": _local_files(posted)}
+    chosen = await visit.apart(partial(code_of, visit, opened, value, **asked))
     if not visit.is_fragment:
         return await _page(visit, opened, state, faults, code=chosen)
     return View("model_code.html", {"code": chosen.text}, code=chosen, opened=opened)
@@ -94,6 +98,12 @@ def code_of(visit: Visit, opened: OpenedModel, value: dict[str, Any], **chosen: 
         output=output_kind(opened.output_schema),
     )
     return shown_code(asked, secrets=secret_names(opened.form), **chosen)
+
+
+def _local_files(posted: PostedForm) -> tuple[str, ...]:
+    """The inputs with files that the browser has not sent."""
+    paths = [split_name(name)[1] for name in posted.all("local")]
+    return tuple(dict.fromkeys(path[0] for path in paths if path))
 
 
 async def _opened(visit: Visit, version_id: str) -> OpenedModel:

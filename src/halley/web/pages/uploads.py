@@ -1,10 +1,12 @@
 """Uploads the files of a posted form through the API, and puts their links where the form names them."""
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
+from weakref import WeakValueDictionary
 
 from halley.strict_json import HEAVY_BYTES
 from halley.web.apart import apart
@@ -17,19 +19,31 @@ FILES: Final = 50  # of one form
 _LOOKED_AT: Final = 50  # of the newest uploads
 _SAME: Final = timedelta(minutes=10)  # so long an upload is taken again; a prediction that waits needs most of its life
 Uploads = Mapping[tuple[str, str], str]  # links by name and SHA-256
+# by account and form, as long as one of its posts is in here: the second click of a double click waits for the first
+_turns: Final[WeakValueDictionary[tuple[str, str], asyncio.Lock]] = WeakValueDictionary()
 
 
 async def with_uploads(visit: Visit, form: PostedForm) -> tuple[Pairs, list[tuple[str, str]]]:
     """The names and texts of the form, with links in place of its files; and what the API refused, by place.
 
     A file that was uploaded a short time ago is not uploaded again: so a form that is sent again, because its answer
-    was lost, is the same input, and makes no second prediction.
+    was lost or by a double click, is the same input, and makes no second prediction.
     """
     pairs: Pairs = [(name, text) for name, texts in form.fields.items() for text in texts]
-    faults = []
     chosen = [(name, one) for name, listed in form.files.items() for one in listed if one.name or one.data]
-    uploads = await _newest_uploads(visit) if chosen else {}
-    for name, one in chosen[:FILES]:
+    if not chosen:
+        return pairs, []
+    turn = _turns.setdefault((visit.identity.account.id, form.get("once")), asyncio.Lock())
+    async with turn:
+        return await _with_links(visit, pairs, chosen[:FILES])
+
+
+async def _with_links(
+    visit: Visit, pairs: Pairs, chosen: list[tuple[str, PostedFile]]
+) -> tuple[Pairs, list[tuple[str, str]]]:
+    faults = []
+    uploads = await _newest_uploads(visit)
+    for name, one in chosen:
         prefix, path = names.split_name(name)
         if prefix != names.FILE:
             continue

@@ -38,8 +38,18 @@ function isDouble(sent) {
   return passed < (last.isSending ? 10000 : last.isTaken && [...sent].every(([control, value]) => control.name === "once" || last.sent?.get(control) === value) ? 400 : 0);
 }
 
+// A control of a number or a time has no value while it cannot read what is typed: the input would be another one.
+function isUnread(now, button) {
+  const odd = [...now.elements].find((one) => one.validity?.badInput && !button?.closest(".item")?.contains(one));
+  if (!odd) return false;
+  for (let at = odd.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+  say(`${odd.labels[0]?.firstChild.textContent ?? "A field"} is not complete: what is typed there cannot be read.`);
+  return !odd.reportValidity(); // it goes there, and says more
+}
+
 async function send(button, isAgain) {
   const now = form();
+  if (isUnread(now, button)) return;
   const body = new FormData(now, button);
   const sent = entries(now);
   const isRun = !button?.name || button.name === "run";
@@ -119,7 +129,12 @@ async function code(button) {
   if (!drawer?.open) return;
   const mine = ++turn;
   const body = new FormData(form(), button);
-  for (const [name, value] of [...body]) if (value instanceof File) body.delete(name);
+  for (const [name, value] of [...body]) if (value instanceof File) { // it is sent when the form runs: a link stands for it
+    body.delete(name);
+    if (!value.name) continue;
+    body.set(name.replace("file", "input"), `https://example.com/${encodeURIComponent(value.name)}`);
+    body.append("local", name);
+  }
   try {
     const answer = await ask(drawer.dataset.code, { method: "POST", body });
     const fresh = answer.ok && (await page(answer)).getElementById("code");

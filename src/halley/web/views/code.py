@@ -32,9 +32,18 @@ class ShownCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shown_code(
-    asked: SnippetRequest, *, client: str = "", way: str = "", secrets: Collection[str] = (), is_open: bool = False
+    asked: SnippetRequest,
+    *,
+    client: str = "",
+    way: str = "",
+    secrets: Collection[str] = (),
+    files: Collection[str] = (),
+    is_open: bool = False,
 ) -> ShownCode:
-    """The code of this client and way; of the first ones, if there are no such ones."""
+    """The code of this client and way; of the first ones, if there are no such ones.
+
+    `files` are inputs in which a link stands for a file that this server does not have yet.
+    """
     hidden = [name for name in asked.input if name in secrets]
     public = {name: _SECRET if name in secrets else value for name, value in asked.input.items()}
     short, cut = shortened(msgspec.structs.replace(asked, input=public))
@@ -44,6 +53,6 @@ def shown_code(
         client=chosen,
         way=chosen_way,
         text=code_for(chosen, chosen_way, short),
-        left_out=(*hidden, *cut),
+        left_out=tuple(dict.fromkeys([*hidden, *cut, *(name for name in files if name in asked.input)])),
         is_open=is_open,
     )
