@@ -75,6 +75,18 @@ async def test_a_refused_input_is_told_and_nothing_is_lost(world: World, browser
     assert "&#34;prompt&#34;: 5" in page
 
 
+async def test_a_run_that_is_refused_keeps_no_other_back(world: World, browser: Browser) -> None:
+    """A model is unknown: the runs of the others are made, and the page says which are missing, and why."""
+    fields = [("model", one) for one in ("acme/echo", "nobody/knows", "acme/free")]
+    fields += [("input", '{"keep": true}'), ("x", "prompt"), ("x_values", "a\nb"), ("do", "run")]
+    reply = await browser.post("/ui/grid", fields)
+    made = (await world.get("/v1/predictions")).json()["results"]
+    runs = sorted((one["model"], one["input"]["prompt"]) for one in made)
+    assert runs == [("acme/echo", "a"), ("acme/echo", "b"), ("acme/free", "a"), ("acme/free", "b")]
+    shown = (await browser.get(reply.headers["location"])).body.decode()
+    assert "4 of 6 predictions created. Refused: prompt a, nobody/knows (" in shown
+
+
 async def test_the_form_takes_the_input_of_a_prediction(world: World, browser: Browser) -> None:
     made = await world.create("acme/free")
     page = (await browser.get(f"/ui/grid?from={made['id']}")).body.decode()

@@ -1,15 +1,17 @@
 """The page of one prediction, and two of them compared."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
-from api.world import World
+from api.world import World, schema
 from halley.assets.embedding import extract
 from halley.predictions.lifecycle import Fact
 from pictures import png
 from web.browser import Browser
+from web.test_playground import add
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +88,20 @@ async def test_it_is_run_again_once_for_each_form(world: World, browser: Browser
     (again,) = {reply.headers["location"] for reply in replies}
     shown = (await browser.get(again)).body.decode()
     assert f'<dt>Run again from</dt><dd><a class="mono" href="/ui/predictions/{made}">' in shown
+
+
+async def test_a_run_with_a_secret_is_run_again_by_its_form(world: World, browser: Browser) -> None:
+    inputs = {"prompt": {"type": "string"}, "token": {"type": "string", "format": "password", "x-cog-secret": True}}
+    await add(world, "acme/hidden", json.loads(schema(inputs)))
+    sent = {"version": "acme/hidden", "input": {"prompt": "kept", "token": "hunter2"}}
+    made = (await world.post("/v1/predictions", sent)).json()["id"]
+    await world.run(made)
+    reply = await browser.post(f"/ui/predictions/{made}/rerun")
+    assert (reply.status, reply.headers["location"]) == (303, f"/ui/models/acme/hidden?prediction={made}")
+    page = (await browser.get(reply.headers["location"])).body.decode()
+    assert "It was not run again. input.token: was a secret" in page
+    assert "kept</textarea>" in page
+    assert len((await world.get("/v1/predictions")).json()["results"]) == 1
 
 
 async def test_what_another_account_or_no_one_may_see(world: World, browser: Browser) -> None:

@@ -163,6 +163,16 @@ async def test_a_filter_is_handed_to_an_action_on_all_that_fit(world: World, bro
     assert b'form="bulk"' not in (await (await Browser(world).signed_in(reader)).get("/ui/predictions")).body
 
 
+async def test_the_title_of_a_group_is_the_line_that_says_most(world: World, browser: Browser) -> None:
+    """Libraries append advice and empty lines to their errors; a traceback begins with where it was."""
+    await failed(world, "CUDA error: out of memory\nFor debugging consider this.\n\n")
+    await failed(world, 'Traceback (most recent call last):\n  File "a.py"\nKeyError: b\n')
+    await failed(world, "\n \n")
+    page = (await browser.get("/ui/errors")).body.decode()
+    titles = re.findall(r'href="/ui/predictions\?group=[^"]*"[^>]*>([^<]*)</a>', page)
+    assert sorted(titles) == ["CUDA error: out of memory", "KeyError: b", "without words"]
+
+
 async def test_errors_are_grouped_and_counted(world: World, browser: Browser) -> None:
     ids = [await failed(world, f"no file {n}") for n in range(3)]
     await failed(world, "out of memory")
@@ -198,12 +208,13 @@ def test_a_line_says_which_predictions(line: str, members: dict[str, str]) -> No
     assert read_line(line) == members
 
 
-WORD = st.text(alphabet=st.characters(exclude_characters='"', exclude_categories=["C", "Z"]), min_size=1, max_size=9)
+WORD = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1, max_size=9)
 
 
 @given(st.dictionaries(st.sampled_from(["status", "model", "error", "tag", "created_after"]), WORD))
 def test_a_line_comes_back_from_its_members(members: dict[str, str]) -> None:
     assert read_line(write_line(members)) == members
+    assert read_line(f"{write_line(members)} since:1h") == members | {"since": "1h"}
 
 
 def test_views_fit_into_a_cookie() -> None:

@@ -7,9 +7,11 @@ from halley.web.pages.predictions import PATH
 from halley.web.pages.refusals import refusal_words
 from halley.web.views.error_chart import chart_of, sum_of
 from halley.web.views.prediction_list import SPANS
+from halley.web.views.texts import cut
 from halley.web.visit import Redirect, View, Visit, checked
 
 _SPARK_HEIGHT: Final = 24
+_TITLE: Final = 300  # characters of a group's error
 _MEMBERS: Final = ("since", "model")
 _SPAN: Final = "24h"
 
@@ -47,7 +49,21 @@ def _shown(visit: Visit, group: dict[str, Any], report: dict[str, Any]) -> dict[
     found = {"group": group["group"], "created_after": report["since"]}
     spark = chart_of(group["counts"], report["starts_at"], report["interval_seconds"], height=_SPARK_HEIGHT)
     again = {"action": "rerun", **found}
-    return {**group, "chart": spark, "url": visit.url(PATH, found), "again_url": visit.url("/ui/bulk/new", again)}
+    return {
+        **group,
+        "title": _title(group["error"]),
+        "chart": spark,
+        "url": visit.url(PATH, found),
+        "again_url": visit.url("/ui/bulk/new", again),
+    }
+
+
+def _title(error: str) -> str:
+    """The line that says most: the last one of a traceback, else the first. "" if no line says anything."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return cut(lines[-1] if lines[0].startswith("Traceback (") else lines[0], _TITLE)
 
 
 def _chart(counts: list[int], report: dict[str, Any]) -> Any:

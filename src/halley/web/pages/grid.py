@@ -9,11 +9,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
+from halley.web.pages.refusals import problem_words
 from halley.web.views.grid import (
     MOST_RUNS,
     GridAxis,
     GridInvalid,
     GridPlan,
+    PlannedRun,
     plan,
     read_input,
     read_values,
@@ -25,12 +27,15 @@ from halley.web.views.model_inputs import ModelInput, inputs_of
 from halley.web.views.outputs import shown_output
 from halley.web.views.repeated import values_of
 from halley.web.views.run import ShownRun, read_run, read_run_page
-from halley.web.views.texts import pretty
+from halley.web.views.texts import cut, pretty
 from halley.web.visit import Redirect, View, Visit, checked
 
 _TAG: Final = re.compile(r"grid-[0-9a-f]{16}", re.ASCII)
 _MODELS: Final = 8
 _PAGES: Final = 8  # of the API, 8 MiB each
+_OWN_REFUSALS: Final = (404, 422)  # of one model or input, not of all runs
+_SHOWN_REFUSALS: Final = 3  # refused runs whose reasons are shown
+_REASON: Final = 90  # characters of each
 _FIELDS: Final = ("input", "x", "x_values", "y", "y_values")
 _MODEL_NAME: Final = re.compile(r"[^/?#%\s]{1,200}/[^/?#%\s]{1,200}")
 
@@ -101,23 +106,33 @@ async def _tagged(visit: Visit, tag: str) -> list[ShownRun]:
 async def _made(
     visit: Visit, made: GridPlan, models: Sequence[str], fields: Mapping[str, str], tag: str
 ) -> View | Redirect:
-    count, refusal = 0, ""
+    refused: list[tuple[PlannedRun, str]] = []
+    count = 0
     for number, run in enumerate(made.runs):
         # a form that is sent twice makes no second set
         headers = ((b"idempotency-key", f"{tag}-{number}".encode()),)
         body = {"input": run.input, "tags": [tag]}
         answer = await visit.ask("POST", f"/v1/models/{run.model}/predictions", body=body, headers=headers)
-        if not answer.is_ok:
-            refusal = str((answer.json() or {}).get("detail", "")).strip()
-            break
-        count += 1
+        if answer.is_ok:
+            count += 1
+            continue
+        refused.append((run, problem_words(answer)))
+        if answer.status not in _OWN_REFUSALS:
+            break  # the others would be refused, too
     if not count:
-        return await _form(visit, models, fields, tag, planned=made, faults={"": refusal})
+        return await _form(visit, models, fields, tag, planned=made, faults={"": refused[0][1]})
     axes = {name: axis.name for name, axis in (("x", made.down), ("y", made.across)) if axis is not None}
-    note = f"{count} predictions created."
-    if refusal:
-        note = f"{count} of {len(made.runs)} predictions created. The next one was refused: {refusal}"
-    return Redirect(_with_query(f"/ui/grid/{tag}", axes), note)
+    return Redirect(_with_query(f"/ui/grid/{tag}", axes), _created_words(made, count, refused))
+
+
+def _created_words(made: GridPlan, count: int, refused: Sequence[tuple[PlannedRun, str]]) -> str:
+    if not refused:
+        return f"{count} predictions created."
+    reasons = "; ".join(f"{made.name_of(run)} ({cut(why, _REASON)})" for run, why in refused[:_SHOWN_REFUSALS])
+    more = f"; and {len(refused) - _SHOWN_REFUSALS} more" if len(refused) > _SHOWN_REFUSALS else ""
+    left = len(made.runs) - count - len(refused)
+    rest = f". {left} more were not tried" if left else ""
+    return f"{count} of {len(made.runs)} predictions created. Refused: {reasons}{more}{rest}."
 
 
 async def _planned(visit: Visit, models: Sequence[str], fields: Mapping[str, str]) -> GridPlan:

@@ -3,7 +3,9 @@
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -13,6 +15,7 @@ from halley.api.presentation.paging import read_whole_number
 from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
+from halley.web.pages.refusals import problem_words
 from halley.web.snippets.code import code_for, shortened
 from halley.web.snippets.request import SnippetRequest
 from halley.web.views.causes import CAUSES, MANUAL
@@ -94,11 +97,19 @@ async def cancel(visit: Visit, _: PostedForm) -> Redirect:
 
 
 async def rerun(visit: Visit, form: PostedForm) -> Redirect:
-    """Run it again with the same input, once for each form that was shown."""
+    """Run it again with the same input, once for each form that was shown.
+
+    If its input cannot be used as it is, because it had a secret for example, its form says why.
+    """
     # a form that is sent twice makes one prediction
     once = form.get("once")
     headers = ((b"idempotency-key", f"page-{once}".encode()),) if _ONCE.fullmatch(once) else ()
-    made = await visit.post(f"{path_of(visit)}/rerun", {}, headers=headers)
+    answer = await visit.ask("POST", f"{path_of(visit)}/rerun", body={}, headers=headers)
+    if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and not visit.wants_json:
+        run = read_run(checked(await visit.ask("GET", path_of(visit))).body)
+        there = f"/ui/models/{quote(run.model)}?{urlencode({'prediction': run.id})}"
+        return Redirect(there, f"It was not run again. {problem_words(answer)}.")
+    made = checked(answer).json()
     return Redirect(f"/ui/predictions/{made['id']}", "This is the new run.")
 
 

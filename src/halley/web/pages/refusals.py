@@ -17,6 +17,11 @@ def refusal_words(answer: ApiAnswer) -> str:
     if answer.status not in _TRIED_AGAIN:
         checked(answer)
         return ""
-    problem = answer.json()
+    return problem_words(answer)
+
+
+def problem_words(answer: ApiAnswer) -> str:
+    """What a refusal says, in one line."""
+    problem = answer.json() or {}
     faults = [f"{fault['field']}: {fault['description']}" for fault in problem.get("invalid_fields", [])]
-    return "; ".join(faults) or str(problem.get("detail", ""))
+    return "; ".join(faults) or str(problem.get("detail", "")).strip()

@@ -14,6 +14,7 @@ MOST_RUNS: Final = 64
 MODEL_AXIS: Final = "model"  # of a table; an input of this name has the axis "input.model"
 _LABEL: Final = 80
 _AXIS_VALUES: Final = 64
+_NAME: Final = 40  # characters of a run's name, for each axis
 _NO_VALUE: Final = "(not given)"
 
 
@@ -49,6 +50,12 @@ class GridPlan(msgspec.Struct, frozen=True, kw_only=True):
     down: GridAxis | None
     across: GridAxis | None
     runs: tuple[PlannedRun, ...]
+
+    def name_of(self, run: PlannedRun) -> str:
+        """What distinguishes a run from the others."""
+        axes = [axis for axis in (self.down, self.across) if axis is not None]
+        parts = [run.model if one.name == MODEL_AXIS else _word(one.title, run.input.get(one.title)) for one in axes]
+        return ", ".join(parts) or run.model
 
 
 def read_values(text: str, kind: str, field: str) -> tuple[Any, ...]:
@@ -170,6 +177,11 @@ def _runs(model: str, shared: Mapping[str, Any], axes: Sequence[GridAxis]) -> It
             else:
                 members[axis.title] = value
         yield PlannedRun(model=name, input=members)
+
+
+def _word(name: str, value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return cut(f"{name} {text}", _NAME)
 
 
 def _on(run: ShownRun, axis: str) -> str:
