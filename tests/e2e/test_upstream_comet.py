@@ -64,7 +64,7 @@ def test_the_seed_works_at_our_address_and_outputs_outlive_the_upstreams(comet: 
             "status": "succeeded",
             "logs": "step 1\nstep 2\n",
             "output": [link],
-            "metrics": {"predict_time": 1.5},
+            "metrics": {"predict_time": 1.5, "output_token_count": 7.0},
         },
     ]
     body = {"input": {"prompt": "black forest cake", "anything": {"of": ["its", "own"]}}}
@@ -80,6 +80,7 @@ def test_the_seed_works_at_our_address_and_outputs_outlive_the_upstreams(comet: 
         None,
     )
     assert row["metrics"]["predict_time"] == 1.5
+    assert str(row["metrics"]["output_token_count"]) == "7"
     assert row["input"] == body["input"]
     assert comet.url not in json.dumps(row)
     told = front.call("GET", f"/v1/predictions/{made['id']}/events")[2]["results"]

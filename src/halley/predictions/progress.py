@@ -15,6 +15,8 @@ from halley.predictions.status import EventKind
 
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
+_COUNTS: Final = frozenset({"image_count", "input_token_count", "output_token_count"})
+_EXACT: Final = 2**53  # floats up to here hold every integer
 _STARTED: Final = EventKind.STARTED  # reading a member from its class takes three times as long
 _OUTPUT_SET: Final = EventKind.OUTPUT_SET
 _OUTPUT_ADDED: Final = EventKind.OUTPUT_ADDED
@@ -86,7 +88,7 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
     """Put one metric into the nested mapping: `timing.load` becomes `{"timing": {"load": ...}}`.
 
     `incr` adds numbers, `append` makes a list, `replace` overwrites, and removes the metric if its value is None. A
-    value that does not fit the mode replaces.
+    value that does not fit the mode replaces. The counts that clients know become integers.
     """
     if item.value is None and item.mode == "replace":
         _take_back(metrics, item.name.split("."))
@@ -100,14 +102,21 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
         here = below
     old = here.get(leaf)
     if item.mode == "incr" and isinstance(old, int | float) and isinstance(item.value, int | float):
-        here[leaf] = _kept(old + item.value)
+        here[leaf] = _counted(item.name, _kept(old + item.value))
     elif item.mode == "append" and isinstance(old, list):
         old.append(item.value)  # in place: copying it each time would take quadratic time
     elif item.mode == "append":
         here[leaf] = [item.value] if old is None else [old, item.value]
     else:
         # the list is copied, so that later appends do not change the event
-        here[leaf] = [*item.value] if isinstance(item.value, list) else item.value
+        here[leaf] = [*item.value] if isinstance(item.value, list) else _counted(item.name, item.value)
+
+
+def _counted(name: str, value: object) -> object:
+    """A count as an integer: the Go client can read no prediction with `7.0` in its place (contract section 7)."""
+    if name in _COUNTS and isinstance(value, float) and abs(value) <= _EXACT:
+        return round(value)
+    return value
 
 
 def _kept(number: float) -> float:

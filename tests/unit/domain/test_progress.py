@@ -75,6 +75,24 @@ def test_metric_modes(items: list[tuple[str, object, str]], expected: dict[str, 
     assert metrics == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "mode", "shown"),
+    [
+        ("output_token_count", [7.0], "replace", b"7"),
+        ("input_token_count", [3, 4.0], "incr", b"7"),
+        ("image_count", [2.0], "replace", b"2"),
+        ("output_token_count", [6.9], "replace", b"7"),
+        ("output_token_count", [1e300], "replace", b"1e300"),
+        ("tokens_per_second", [7.0], "replace", b"7.0"),
+    ],
+)
+def test_counts_are_integers_in_json(name: str, values: list[object], mode: str, shown: bytes) -> None:
+    metrics: dict[str, object] = {}
+    for value in values:
+        record_metric(metrics, MetricItem(name=name, value=value, mode=mode))
+    assert msgspec.json.encode(metrics) == b'{"%s":%s}' % (name.encode(), shown)
+
+
 def test_what_is_appended_does_not_reach_into_the_event_before() -> None:
     given = MetricItem(name="a", value=[1], mode="replace")
     metrics: dict[str, object] = {}
