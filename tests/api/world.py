@@ -290,6 +290,10 @@ class OneService:
     async def has_run(self, provider: str, upstream_id: str) -> bool:
         return (provider, upstream_id) == ("up", "run-1")
 
+    async def other_model(self, provider: str, upstream_id: str, version: str) -> str | None:
+        del provider, upstream_id, version
+        return None
+
 
 class World(Asker):
     """Everything a test needs to make requests and to play the worker."""

@@ -39,7 +39,7 @@ def say(given: dict[str, Any]) -> list[Stage]:
 
 @pytest.fixture
 def service() -> Iterator[FakeService]:
-    service = FakeService({MODEL: say}, style="cometapi")
+    service = FakeService({MODEL: say, "test/other": say}, style="cometapi")
     with ThreadedServer(service) as server:
         service.described = {"url": server.url}
         yield service
@@ -93,6 +93,10 @@ def unknown(front: Halley, query: str = "") -> list[dict[str, Any]]:
 def test_a_run_is_adopted_once_and_both_predictions_show_the_link(front: Halley, service: FakeService) -> None:
     with Receiver() as receiver:
         first, run = lose(front, service, 7, webhook=receiver.url, webhook_events_filter=["completed"])
+        mistaken = service.begin("test/other", {"n": 7}).id  # an id in the line beside it on the service's page
+        status, refused = settle(front, first, "adopt", upstream_id=mistaken)
+        assert (status, "is a run of test/other, not of test/echo" in refused["detail"]) == (422, True), refused
+        del service.runs[mistaken]
         before = front.call("GET", f"/v1/predictions/{first}")[2]
         status, made = settle(front, first, "adopt", upstream_id=run)
         assert (status, made["prediction"], made["how"]) == (201, first, "adopted")

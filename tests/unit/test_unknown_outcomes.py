@@ -52,6 +52,10 @@ class Service:
             raise ProviderBusy("no answer")
         return provider in self.names() and upstream_id == "run-1"
 
+    async def other_model(self, provider: str, upstream_id: str, version: str) -> str | None:
+        del provider, upstream_id, version
+        return None
+
 
 class Limits:
     """Implements SubmitLimits."""

@@ -20,7 +20,7 @@ from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstream_hooks import HookPlace, UpstreamHooks
-from halley.dispatch.upstreams import RunFinder, UpstreamProvider, UpstreamTarget
+from halley.dispatch.upstreams import RunDescriber, RunFinder, UpstreamProvider, UpstreamTarget
 from halley.egress import Egress, origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
@@ -132,6 +132,11 @@ class Upstreams:
         """Whether a service has a run; True if its kind cannot tell."""
         upstream = self._made[provider].place.upstream
         return not isinstance(upstream, RunFinder) or await upstream.has_run(upstream_id)
+
+    async def other_model(self, provider: str, upstream_id: str, version: str) -> str | None:
+        """The model of a run, if it is another one than the version's; None if it can be the same."""
+        upstream = self._made[provider].place.upstream
+        return await upstream.other_model(upstream_id, version) if isinstance(upstream, RunDescriber) else None
 
     def late_places(self) -> Iterator[LatePlace]:
         """The services that are asked for runs whose submit had no clear answer."""

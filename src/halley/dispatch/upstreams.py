@@ -151,6 +151,20 @@ class RunFinder(Protocol):
         ...
 
 
+@runtime_checkable
+class RunDescriber(Protocol):
+    """What a provider for a service elsewhere may offer besides: to say of which model a run there is."""
+
+    async def other_model(self, handle: str, version: str) -> str | None:
+        """The model of this run, as its service names it, if it is another one than the version's; None if it can be
+        the same.
+
+        Raises:
+            ProviderBusy: it cannot be asked now.
+        """
+        ...
+
+
 FindTarget = Callable[[str], UpstreamTarget | None]
 """What a version (by our id) is called at the upstream; None: it never had a route there that is known. No I/O."""
 

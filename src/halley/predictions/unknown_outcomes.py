@@ -48,6 +48,15 @@ class RunLookup(Protocol):
         """
         ...
 
+    async def other_model(self, provider: str, upstream_id: str, version: str) -> str | None:
+        """The model of this run, as its service names it, if it is another one than the version's; None if it can be
+        the same, or if the service cannot tell.
+
+        Raises:
+            ProviderBusy: it cannot be asked now.
+        """
+        ...
+
 
 class RetryCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Decides whether a prediction may be submitted again."""
@@ -85,7 +94,7 @@ class UnknownOutcomes:
             NotFound: there is no such prediction.
             WrongState: its outcome is not unknown.
             Conflict: it was settled in another way, or the run is that of another prediction.
-            InputInvalid: there is no such provider, or it has no such run.
+            InputInvalid: there is no such provider, or it has no such run, or the run is of another model.
             VersionUnknown: its version has no route any more.
             ProviderBusy: the provider cannot be asked now.
             QueueFull, Overloaded, StorageFull: nothing was stored.
@@ -94,7 +103,7 @@ class UnknownOutcomes:
         name = provider or first.provider
         if (settled := await self._settled(first, "adopted", name, upstream_id)) is not None:
             return settled
-        await self._check_run(name, upstream_id)
+        await self._check_run(first, name, upstream_id)
         await self._catalog.find(first.version)
         return await self._settle(first, "adopted", self._adopting(first, name, upstream_id))
 
@@ -140,13 +149,16 @@ class UnknownOutcomes:
             raise WrongState(f"The outcome of prediction {prediction_id} is not unknown.")
         return first
 
-    async def _check_run(self, provider: str, upstream_id: str) -> None:
+    async def _check_run(self, first: Prediction, provider: str, upstream_id: str) -> None:
         names = self._services.names()
         if provider not in names:
             known = f"the providers are: {', '.join(sorted(names))}" if names else "this server has none"
             raise _invalid("provider", f"there is no provider {provider[:100]!r}; {known}")
         if not 0 < len(upstream_id) <= _HANDLE_LENGTH or not await self._services.has_run(provider, upstream_id):
             raise _invalid("upstream_id", f"{provider} has no prediction {upstream_id[:100]!r}")
+        if (other := await self._services.other_model(provider, upstream_id, first.version)) is not None:
+            # once adopted, it could not be undone, and the owner would get the output of somebody else's run
+            raise _invalid("upstream_id", f"{upstream_id!r} at {provider} is a run of {other}, not of {first.model}")
 
     async def _settled(
         self, first: Prediction, how: SettledHow, provider: str | None = None, upstream_id: str | None = None

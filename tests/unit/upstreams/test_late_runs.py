@@ -11,7 +11,7 @@ from halley.clock import SystemClock
 from halley.dispatch.late_runs import AT_ONCE, NAMED_LOOKS, LatePlace, LateRuns
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import HookPlace, UpstreamHint
-from halley.dispatch.upstreams import RunFinder, UpstreamTarget
+from halley.dispatch.upstreams import RunDescriber, RunFinder, UpstreamTarget
 from halley.errors import ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
 from halley.predictions.ports import NewPrediction
@@ -26,7 +26,7 @@ from halley.store.memory import MemoryStore
 from halley.testing.providers import work_of
 from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.opening import Held, open_provider
-from halley.testing.replicate.scripts import echo
+from halley.testing.replicate.scripts import echo, fail
 from halley.testing.replicate.server import serve
 from halley.testing.replicate.service import FakeService, Style, kind_of
 from halley.testing.stores.maker import Maker
@@ -96,6 +96,17 @@ async def test_a_service_without_a_list_can_say_whether_it_has_a_run() -> None:
         assert await provider.find_begun(work(), 30.0) is None
         assert [await provider.has_run(name) for name in (run.id, "absent", "../x", "")] == [True, False, False, False]
         assert isinstance(provider, RunFinder)
+
+
+@pytest.mark.parametrize("style", ["replicate", "cometapi", "halley"])
+async def test_a_service_says_of_which_model_a_run_is(style: Style) -> None:
+    service = FakeService({"test/echo": echo, "test/fail": fail}, style=style)
+    async with serve(service) as server, open_provider(server.url, style) as provider:
+        run, other = (service.begin(model, {"text": "abc"}).id for model in ("test/echo", "test/fail"))
+        assert isinstance(provider, RunDescriber)
+        assert await provider.other_model(run, "echo") is None
+        assert await provider.other_model(other, "echo") == "test/fail"
+        assert await provider.other_model(other, "not routed any more") is None
 
 
 def test_each_kind_of_service_can_be_asked() -> None:

@@ -153,6 +153,14 @@ class ReplicateProvider(ServiceProvider[Run]):
     async def has_run(self, handle: str) -> bool:
         return is_handle(handle) and await self._api.get(run_path(handle)) is not None
 
+    async def other_model(self, handle: str, version: str) -> str | None:
+        target = self._dependencies.find_target(version)
+        row = await self._api.get(run_path(handle)) if target is not None and is_handle(handle) else None
+        model = None if row is None else row.get("model")
+        if target is None or not isinstance(model, str) or model.lower() in ("", target.model.lower()):
+            return None
+        return self._journal.for_callers(model)
+
     async def find_begun(self, work: Work, within_seconds: float, named: str | None = None) -> str | None:
         target = target_of(self._dependencies.find_target, work.version, may_be_former=True)
         create = await self._creates.make(work, target, is_first=False, may_upload=False)
