@@ -98,6 +98,34 @@ async def test_only_the_newest_copies_are_kept(tmp_path, older) -> None:
     ]
 
 
+async def test_what_killed_copies_left_is_deleted_before_the_next_one(tmp_path, older) -> None:
+    path = tmp_path / "halley.db"
+    older(path, rows=1)
+    (tmp_path / "backups").mkdir(mode=0o700)
+    for name in (
+        "halley-schema0001-20260101T000000Z.part",
+        "halley-schema0001-20260101T000000Z.part-journal",
+        "own.part",
+    ):
+        (tmp_path / "backups" / name).write_bytes(b"half of it")
+    (backup, own) = await upgrade(path)
+    assert (version_of(backup), own.name) == (NEWEST - 1, "own.part")
+
+
+async def test_a_long_copy_and_long_steps_say_how_far_they_are(tmp_path, older, caplog, monkeypatch) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("halley.store.sqlite.backups._PAGES_AT_ONCE", 1)
+    monkeypatch.setattr("halley.store.sqlite.schema.CHECK_LIMIT_BYTES", 0)
+    path = tmp_path / "halley.db"
+    older(path, rows=1)
+    caplog.clear()
+    await upgrade(path)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "a backup of the database (0 MB) is made first"
+    assert told[1:10] == [f"the backup is at {tenths} %" for tenths in range(10, 100, 10)]
+    assert told[-1] == f"schema version {NEWEST} of {NEWEST}"
+
+
 async def test_no_room_for_the_copy_changes_nothing(tmp_path, older, monkeypatch) -> None:
     path = tmp_path / "halley.db"
     older(path, rows=1)

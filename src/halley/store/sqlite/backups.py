@@ -16,6 +16,8 @@ from halley.errors import Unusable
 FOLDER: Final = "backups"  # beside the database
 MARGIN_BYTES: Final = 16 * 2**20  # room for a migration and the following start
 _NAME: Final = re.compile(r"halley-schema(\d{4,})-(\d{8}T\d{6}Z)\.db")
+_PARTIAL: Final = re.compile(r"halley-schema\d{4,}-\d{8}T\d{6}Z\.part(-journal)?")
+_PAGES_AT_ONCE: Final = 4096
 _log: Final = logging.getLogger(__name__)
 
 
@@ -38,7 +40,9 @@ def back_up(connection: sqlite3.Connection, database: Path, version: int, at: da
     partial = path.with_suffix(".part")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        _remove_partial(folder)
         _check_room(connection, folder)
+        _log.info("a backup of the database (%s MB) is made first", f"{size_bytes(connection) / 1e6:,.0f}")
         _copy(connection, partial)
         partial.replace(path)
         _sync(folder)
@@ -83,11 +87,36 @@ def way_back(database: Path, known: int) -> str:
     )
 
 
-def _check_room(connection: sqlite3.Connection, folder: Path) -> None:
+def _remove_partial(folder: Path) -> None:
+    """Delete what is left of copies whose process was killed: each is as large as the database."""
+    for path in folder.iterdir():
+        if _PARTIAL.fullmatch(path.name):
+            path.unlink()
+
+
+def size_bytes(connection: sqlite3.Connection) -> int:
+    """The size of the database, as a copy has it."""
     (pages,), (size,) = (connection.execute(f"PRAGMA {word}").fetchone() for word in ("page_count", "page_size"))
-    needed, free = pages * size + MARGIN_BYTES, shutil.disk_usage(folder).free
+    return int(pages * size)
+
+
+def _check_room(connection: sqlite3.Connection, folder: Path) -> None:
+    needed, free = size_bytes(connection) + MARGIN_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(f"it needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free")
+
+
+class _Headway:
+    """Logs each tenth of a copy that takes more than a moment."""
+
+    def __init__(self) -> None:
+        self._tenths = 0
+
+    def tell(self, _: int, remaining: int, total: int) -> None:
+        tenths = 10 * (total - remaining) // total if total else 10
+        if self._tenths < tenths < 10:
+            _log.info("the backup is at %d %%", 10 * tenths)
+        self._tenths = max(self._tenths, tenths)
 
 
 def _copy(connection: sqlite3.Connection, to: Path) -> None:
@@ -96,7 +125,7 @@ def _copy(connection: sqlite3.Connection, to: Path) -> None:
     try:
         copy = sqlite3.connect(to)
         try:
-            connection.backup(copy)
+            connection.backup(copy, pages=_PAGES_AT_ONCE, progress=_Headway().tell)
         finally:
             copy.close()
         os.fsync(descriptor)

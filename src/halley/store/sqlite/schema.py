@@ -11,7 +11,7 @@ from typing import Final
 
 from halley.clock import to_micros
 from halley.errors import Unusable
-from halley.store.sqlite.backups import back_up, way_back
+from halley.store.sqlite.backups import back_up, size_bytes, way_back
 from halley.store.sqlite.plain_values import take_as_they_are
 
 _log: Final = logging.getLogger(__name__)
@@ -108,8 +108,11 @@ def migrate(
         if keep_backups:
             back_up(connection, path, present, at, keep=keep_backups)
         _log.info("the database %s is brought from schema version %d to %d", path, present, known)
+    tells = 0 < present < known and size_bytes(connection) > CHECK_LIMIT_BYTES
     for number, script in migrations:
         if number > present:
+            if tells:
+                _log.info("schema version %d of %d", number, known)
             _apply(connection, number, script, at)
 
 
