@@ -36,12 +36,12 @@ class Chooser(Protocol):
         """Whether the version may only adopt runs that began earlier, and begin no new ones."""
         ...
 
-    def began(self, name: str) -> None:
-        """A run begins there."""
+    def began(self, version: str, name: str) -> None:
+        """A run of the version begins at this provider."""
         ...
 
-    def gave_up(self, name: str) -> None:
-        """A run that was about to begin there did not begin."""
+    def gave_up(self, version: str, name: str) -> None:
+        """A run of the version that was about to begin at this provider did not begin."""
         ...
 
 
@@ -118,7 +118,7 @@ class RouteChoice:
         slot, turns, turn, only_adopts = self._taken.pop()
         slot.provider.drop_slot(version, alone=alone)
         if not only_adopts:
-            self._chooser.gave_up(slot.name)
+            self._chooser.gave_up(version, slot.name)
         if turns is not None and turn is not None:
             turns.give_back(turn)
 
@@ -127,6 +127,6 @@ class RouteChoice:
         only_adopts = self._chooser.only_adopts(version)
         self._taken.append(_Taken(slot._replace(others=others), turns, turn, only_adopts))
         if not only_adopts:  # an adoption must not count as the one probe of a half-open breaker
-            self._chooser.began(slot.name)
+            self._chooser.began(version, slot.name)
         if turns is not None and turn is not None:
             turns.take(turn)

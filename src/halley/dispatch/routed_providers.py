@@ -64,6 +64,7 @@ class RoutedProviders:
         self.places: Mapping[str, UpstreamPlace] = {}
         self.former: dict[str, UpstreamProvider] = {}  # not configured any more, but some of their runs may continue
         self._waiting: Mapping[str, int] = {}
+        self._left: dict[str, int] = {}  # by version: how many of those have begun since
         self._choices: dict[str, RouteChoice] = {}
         self._turns: dict[str, WeightedRoundRobin] = {}  # by pattern, of routes with weights
         self._broken: dict[str, str] = {}  # versions that cannot run on this machine, and why
@@ -94,7 +95,10 @@ class RoutedProviders:
         return self.former.get(name) if place is None else place.upstream
 
     def note_waiting(self, waiting: Mapping[str, int]) -> None:
-        self._waiting = waiting
+        self._waiting, self._left = waiting, {}
+
+    def _queue_length(self, version: str) -> int:
+        return max(self._waiting.get(version, 0) - self._left.get(version, 0), 0)
 
     # calls of the providers
 
@@ -202,13 +206,15 @@ class RoutedProviders:
         """Whether the version may only adopt runs that began earlier, and begin no new ones."""
         return self._former(version) is not None
 
-    def began(self, name: str) -> None:
-        """A run begins at this place."""
+    def began(self, version: str, name: str) -> None:
+        """A run of the version begins at this place."""
+        self._left[version] = self._left.get(version, 0) + 1
         if (place := self.places.get(name)) is not None:
             place.breaker.begin()
 
-    def gave_up(self, name: str) -> None:
-        """A run that was about to begin at this place did not begin."""
+    def gave_up(self, version: str, name: str) -> None:
+        """A run of the version that was about to begin at this place did not begin."""
+        self._left[version] = max(self._left.get(version, 0) - 1, 0)
         if (place := self.places.get(name)) is not None:
             place.breaker.give_up()
 
@@ -229,7 +235,7 @@ class RoutedProviders:
         is_loaded = self._local.is_loaded(version)
         if route.spill_over_unloaded and not is_loaded:
             return RouteVerdict(LOCAL, takes=False, why="the model is not loaded on this machine")
-        waiting = self._waiting.get(version, 0)
+        waiting = self._queue_length(version)
         if self._spills_over(version, route):
             return RouteVerdict(
                 LOCAL, takes=True, why=f"if a slot is free here: {waiting} predictions of the model wait"
@@ -240,7 +246,7 @@ class RoutedProviders:
 
     def _spills_over(self, version: str, route: RouteSettings) -> bool:
         most = route.spill_over_queue
-        return most is not None and self._waiting.get(version, 0) >= most
+        return most is not None and self._queue_length(version) >= most
 
     def _there(self, version: str, name: str) -> RouteVerdict:
         record = None if (place := self.places.get(name)) is None else place.record

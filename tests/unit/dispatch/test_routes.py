@@ -167,10 +167,24 @@ def test_it_is_passed_over_when_too_many_predictions_wait() -> None:
     here = Routed(spill_over_queue=3)
     here.routed.note_waiting({NEW: 2})
     assert (here.take(), here.take()) == ("local", None)
-    here.routed.note_waiting({NEW: 3})
+    here.routed.note_waiting({NEW: 4})
     assert (here.take(), here.take(), here.take()) == ("a", "b", None)
     here.local.drop_slot(NEW)
     assert here.take() == "local"
+
+
+def test_only_what_is_too_many_goes_elsewhere() -> None:
+    here = Routed(spill_over_queue=3)
+    here.local.slots, here.a.slots = 0, 9
+    here.routed.note_waiting({NEW: 5})
+    choice = here.routed.of(NEW)
+    assert [choice.take_slot(NEW) for _ in range(4)] == [True, True, True, False]  # two wait for this machine
+    assert here.a.slots == 6
+    for _ in range(3):
+        choice.drop_slot(NEW)
+    assert [choice.take_slot(NEW) for _ in range(4)] == [True, True, True, False]  # none had begun
+    here.routed.note_waiting({NEW: 2})
+    assert not choice.take_slot(NEW)
 
 
 def test_it_is_passed_over_while_the_model_is_not_loaded() -> None:
