@@ -56,7 +56,7 @@ from halley.settings import CollectionSettings, Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
 from halley.threads import MadeOnce
-from halley.web.entire import dashboard_of
+from halley.web.build import build_dashboard
 from halley.web.permalink import HtmlPages
 from halley.webhooks.address import Receivers
 from halley.webhooks.admin import WebhookAdmin
@@ -432,7 +432,7 @@ class World(Asker):
         )
         self.sign_ins = SignIns(store=self.store, keys=self.keys, clock=self.clock, secret=b"p" * 32)
         self.api = Api(context)
-        self.dashboard = dashboard_of(self.api, self.sign_ins)
+        self.dashboard = build_dashboard(self.api, self.sign_ins)
         self.api.add_pages(self.dashboard.routes)
         self.bus.subscribe(self.api.receive)
         self.hub = self.api.parts.hub

@@ -72,15 +72,15 @@ async def test_a_read_is_told_that_the_reader_of_the_page_has_left(world: World)
     world.store.search = noted  # type: ignore[method-assign]
     api, call, reader = world.dashboard.api, call_of(world), await alice(world)
     query = {"status": "failed"}
-    await api.glance(call, reader, "/v1/predictions", query=query)
+    await api.ask_shared(call, reader, "/v1/predictions", query=query)
     call.scope[GONE_KEY] = True
     await api.ask(call, reader, "GET", "/v1/predictions", query=query)
-    await api.glance(call, reader, "/v1/predictions", query=query)
+    await api.ask_shared(call, reader, "/v1/predictions", query=query)
     assert seen == [False, True, True]
     live = await api.follow(call_of(world), reader, "predictions")
     assert live.chunks is not None
     await anext(live.chunks)
-    await api.glance(call, reader, "/v1/predictions", query=query)
+    await api.ask_shared(call, reader, "/v1/predictions", query=query)
     assert seen[3:] == [False]  # others may wait for the same answer
     await live.chunks.aclose()
 

@@ -256,5 +256,5 @@ async def test_errors_say_since_when_they_are_counted(
     said = f"since {since[:19].replace('T', ' ')} UTC: the newest 2 failed or aborted predictions"
     assert said in (await browser.get("/ui/errors")).body.decode()
     page = (await browser.get("/ui/errors?model=acme/free")).body.decode()
-    assert f"{said} of all models were looked at" in page
+    assert f"{said} of all models." in page
     assert "Nothing failed" not in page

@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from halley.api.application import REQUEST_ID_HEADER, Api, given
-from halley.api.glances import Glances
 from halley.api.http.asgi import Call, Header, Headers, Message, Receive, Response, Scope
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.heads import headers_in
 from halley.api.http.origins import FORWARDED
+from halley.api.shared_answers import SharedAnswers
 from halley.api.waiting.account_changes import AccountChanges
 from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, STREAM_KEY
 from halley.api.waiting.streams import begin_stream, open_stream
@@ -71,7 +71,7 @@ class InternalApi:
         self._api = api
         self.now: Final = parts.clock.now
         self.changes: Final = AccountChanges(hub=parts.hub, predictions=parts.predictions, clock=parts.clock)
-        self._glances: Final = Glances[ApiAnswer](parts.clock, lambda: self.changes.noted)
+        self._shared_answers: Final = SharedAnswers[ApiAnswer](parts.clock, lambda: self.changes.noted)
 
     async def ask(
         self,
@@ -97,7 +97,7 @@ class InternalApi:
     async def _asked(self, scope: Scope, body: Any = None) -> ApiAnswer:
         answer = await self._outcome(scope, body)
         if scope["method"] != "GET":
-            self._glances.forget()  # its reader looks for what it changed
+            self._shared_answers.forget()  # its reader looks for what it changed
         chunks = answer.chunks if answer.file is None else answer.file.chunks()
         if chunks is None or _is_stream(answer.headers):
             return ApiAnswer(answer.status, answer.headers, answer.body, chunks)
@@ -113,7 +113,7 @@ class InternalApi:
         headers = [(name, call.headers[name]) for name in _OF_A_FILE if name in call.headers]
         return await self._outcome(_scope(call, identity, call.method, path, None, None, headers), None)
 
-    async def glance(
+    async def ask_shared(
         self, call: Call, identity: Identity, path: str, *, query: Mapping[str, str] | None = None
     ) -> ApiAnswer:
         """As `ask` for a read, but pages of the same account may get one answer as long as nothing changes."""
@@ -122,7 +122,7 @@ class InternalApi:
         scope = _scope(call, identity, "GET", path, query, None, ())
         if self.changes.noted is None:  # else others wait for the answer, too
             scope = _LinkedScope(scope, call.scope, _OF_READER)
-        return await self._glances.get(key, lambda: self._asked(scope))
+        return await self._shared_answers.get(key, lambda: self._asked(scope))
 
     async def follow(self, call: Call, identity: Identity, topic: str) -> Response:
         """The event stream that says when something of a topic has changed; its reader then asks what.

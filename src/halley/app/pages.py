@@ -13,9 +13,9 @@ from halley.keys.sign_ins import SignIns
 
 def dashboard_routes(api: Api, *, sign_ins: SignIns) -> Sequence[Route]:
     """The routes of the dashboard."""
-    from halley.web.entire import dashboard_of
+    from halley.web.build import build_dashboard
 
-    dashboard = dashboard_of(api, sign_ins)
+    dashboard = build_dashboard(api, sign_ins)
     dashboard.prepare()
     return dashboard.routes
 

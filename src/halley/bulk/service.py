@@ -119,7 +119,7 @@ class BulkActions:
         """Fix the set, and begin to carry out the action in the background.
 
         Raises:
-            InputInvalid: as `choose`, or more predictions fit than one action takes, and there is no `limit`.
+            InputInvalid: as `choose`, or more predictions match than one action takes, and there is no `limit`.
             KeyReused: `idempotency_key` was used for another request.
             Conflict: too many actions of the account are running.
             Overloaded, StorageFull: nothing was stored.
@@ -128,7 +128,7 @@ class BulkActions:
         if chosen.is_more and request.limit is None:
             raise _invalid(
                 "filter",
-                f"more than {self._most} predictions fit, which is the limit of one action (limits.bulk_predictions);"
+                f"more than {self._most} predictions match, which is the limit of one action (limits.bulk_predictions);"
                 f" narrow it, or give limit to take the newest",
             )
         wanted = request.narrowed

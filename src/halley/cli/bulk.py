@@ -1,4 +1,4 @@
-"""Acts on all predictions of a server that fit a filter: asks first, then shows how far the server is."""
+"""Acts on all predictions of a server that match a filter: asks for confirmation, then shows the progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERBS: Final = {"cancel": "Cancel", "rerun": "Run again", "delete-data": "Remov
 
 
 class BulkOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with what fits: `action` is a word of the API. With `yes` it does not ask."""
+    """What to do with the predictions that match: `action` is its name in the API. With `yes` there is no prompt."""
 
     action: str
     filter: dict[str, str]
@@ -74,7 +74,7 @@ def act(client: Client, screen: Screen, options: BulkOptions) -> int:
     """Count, ask, begin, and follow to the end. Ctrl+C stops the action. Returns the exit code.
 
     Raises:
-        UsageProblem: more fit than one action takes, or no person can answer.
+        UsageProblem: more match than one action takes, or no person can answer.
     """
     request: dict[str, Any] = {"action": options.action, "filter": options.filter}
     if options.limit is not None:
@@ -85,7 +85,7 @@ def act(client: Client, screen: Screen, options: BulkOptions) -> int:
         screen.note(f"There is nothing to do: {preview['description']}.")
         return ExitCode.SUCCEEDED
     if preview["is_more"] and options.limit is None:
-        raise UsageProblem(f"More than {total} predictions fit.", hint=f"--limit {total} takes the newest {total}.")
+        raise UsageProblem(f"More than {total} predictions match.", hint=f"--limit {total} takes the newest {total}.")
     _confirm(screen, options, preview)
     headers = {"idempotency-key": secrets.token_hex(16)}
     request["filter"] = preview["filter"]  # with the time of the count: what is created since is not meant
@@ -137,7 +137,7 @@ def _confirm(screen: Screen, options: BulkOptions, preview: Json) -> None:
     if total > len(preview["examples"]):
         screen.note(f"  and {total - len(preview['examples'])} more")
     if not options.yes:
-        warning = f"{words} fit, and no person can be asked."
+        warning = f"{words} match, and no person can be asked."
         screen.confirm(f"{_VERBS[options.action]} {words}?", warning=warning)
 
 

@@ -25,7 +25,7 @@ _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrs
 
 
 class PredictionFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions that fit all members that are set.
+    """Predictions that match all members that are set.
 
     `statuses` is any of these; `model` may hold `*` for any text; `error` is a part of the error, in which A to Z and a
     to z are the same; `group` is the fingerprint of an error. `created_after` is inclusive, `created_before` exclusive.
@@ -47,17 +47,17 @@ class PredictionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted_statuses(self) -> frozenset[Status]:
-        """Those that can fit: only failed predictions have an error. Empty: any, or none if the members disagree."""
+        """Those that can match: only failed predictions have an error. Empty: any, or none if the members disagree."""
         return WITH_ERROR if self.error is not None or self.group is not None else self.statuses
 
     @property
     def is_impossible(self) -> bool:
-        """Whether its members exclude each other: nothing fits."""
+        """Whether its members exclude each other: nothing matches."""
         asks_failed = self.error is not None or self.group is not None
         return asks_failed and bool(self.statuses) and not self.statuses & WITH_ERROR
 
     def matches(self, row: Prediction, tags: Collection[str] = ()) -> bool:
-        """Whether the prediction, with these tags, fits. Its account is not compared."""
+        """Whether the prediction, with these tags, matches. Its account is not compared."""
         return (
             (not self.statuses or row.status in self.statuses)
             and (self.model is None or fits_pattern(row.model, self.model))

@@ -109,7 +109,7 @@ class Overview:
         return newest
 
     async def errors(self, account_id: str, wanted: PredictionFilter, since: datetime) -> ErrorReport:
-        """The groups of the MOST_FAILURES newest failed predictions that fit, created at `since` or later."""
+        """The groups of the MOST_FAILURES newest failed predictions that match, created at `since` or later."""
         until = self._clock.now()
         asked = msgspec.structs.replace(wanted, created_after=since)
         found = await self._store.failures(account_id, asked, MOST_FAILURES)

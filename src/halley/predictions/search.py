@@ -103,7 +103,7 @@ class SearchStore(Protocol):
     async def search(
         self, account_id: str, wanted: PredictionFilter, part: SearchPart, *, source: Source | None = None
     ) -> FoundPredictions:
-        """A page of the account's predictions that fit, newest first; `logs` may be left empty.
+        """A page of the account's predictions that match, newest first; `logs` may be left empty.
 
         It looks at `part.most_rows` at most, and then returns what it has found. A page that is asked for after or
         before an id says that there is more on that side, without looking.
@@ -127,7 +127,7 @@ class SearchStore(Protocol):
         ...
 
     async def failures(self, account_id: str, wanted: PredictionFilter, most_rows: int) -> FoundFailures:
-        """The newest failed predictions that fit. Looks at so many failed or aborted ones at most; with a tag, at so
+        """The newest failed predictions that match. Looks at so many failed or aborted ones at most; with a tag, at so
         many that have it, of any status.
         """
         ...

@@ -115,7 +115,7 @@ class Dashboard:
                 form = await read_form(call, call.held_body, row.limit_bytes)
                 self._check_token(visit, form.get(TOKEN_FIELD))
                 visit.is_heavy = form.is_heavy
-                return await visit.apart(self._shown, visit, await row.act(visit, form))
+                return await visit.offload(self._shown, visit, await row.act(visit, form))
 
             return await self._answered(call, act, wants_json=wants_json)
 

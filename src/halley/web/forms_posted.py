@@ -13,7 +13,7 @@ from halley.api.http.asgi import Call
 from halley.api.http.budget import HeldBody
 from halley.api.http.encodings import refuse_encoded
 from halley.errors import BadRequest, TooLarge
-from halley.web.apart import apart
+from halley.web.heavy_forms import offload_if_heavy
 
 TEXT_BYTES: Final = 2 * 2**20
 """Of all texts of a form, with their names; files do not count. A page shows them again, which takes a multiple."""
@@ -79,7 +79,7 @@ async def read_form(call: Call, held: HeldBody, limit_bytes: int) -> PostedForm:
     if kind != _URL_ENCODED and body:
         raise BadRequest("A form must be URL-encoded or multipart/form-data.")
     form.text_bytes = len(body)
-    await apart(form.is_heavy, _read_pairs, form, body)
+    await offload_if_heavy(form.is_heavy, _read_pairs, form, body)
     return form
 
 

@@ -1,4 +1,4 @@
-"""What is at `/`: the way to the dashboard for browsers, and where things are for programs."""
+"""The page at `/`: browsers are redirected to the dashboard, programs get a list of addresses."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ class RootPage:
         return (OpenPage(name="root", pattern="", serve=self.show),)
 
     async def show(self, call: Call) -> Response:
-        """Lead browsers on; tell others."""
+        """Redirect browsers to the dashboard; answer programs with JSON."""
         variant = call.variant
         if "text/html" in call.joined(b"accept"):
             return Dashboard.redirect(f"{variant.prefix}/ui")

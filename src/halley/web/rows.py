@@ -32,7 +32,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UploadAction(msgspec.Struct, frozen=True, kw_only=True):
-    """A form with one large file, whose body is passed on to the API as it arrives (`Visit.pass_on`).
+    """A form with one large file, whose body is passed on to the API as it arrives (`Visit.forward`).
 
     So its token cannot be in the body: it is in the query of the form's address, or in the header.
     """

@@ -9,13 +9,13 @@ from halley.api.http.asgi import Call, Header, Response
 from halley.api.internal import ApiAnswer, InternalApi
 from halley.keys.records import Scope
 from halley.keys.service import Identity
-from halley.web.apart import apart
+from halley.web.heavy_forms import offload_if_heavy
 
 R = TypeVar("R")
 
 
 class ApiRefused(Exception):
-    """The API refused what a page asked; the page shows its words."""
+    """The API refused the request of a page; the reader sees the reason."""
 
     def __init__(self, answer: ApiAnswer) -> None:
         super().__init__(f"the API answered {answer.status}")
@@ -38,7 +38,7 @@ class View:
 
 
 class Redirect:
-    """Lead to another page, which shows `note` once (a short sentence). `headers` are cookies, for example."""
+    """Redirect to another page, which shows `note` (a short sentence) once. `headers`: cookies, for example."""
 
     __slots__ = ("headers", "note", "path")
 
@@ -79,12 +79,14 @@ class Visit:
         return self.call.query()
 
     def part(self, number: int) -> str:
-        """A parameter of the page's path as one part of an API's path: a slash in it begins no other part."""
+        """A parameter of the page's path, encoded as one segment of an API path: a slash in it does not begin another
+        one.
+        """
         return quote(self.params[number], safe="")
 
     @property
     def is_fragment(self) -> bool:
-        """Whether the page is fetched again for its live parts only."""
+        """Whether a script fetches the page again, only for its live regions."""
         return self.call.headers.get(b"x-fragment") == b"1"
 
     @property
@@ -105,18 +107,18 @@ class Visit:
         body: Any = None,
         headers: Sequence[Header] = (),
     ) -> ApiAnswer:
-        """What the API answers to the reader, problems included. `path` begins with /v1."""
+        """The answer of the API to a request with the reader's key, also an error. `path` begins with /v1."""
         return await self._api.ask(self.call, self.identity, method, path, query=query, body=body, headers=headers)
 
-    async def glance(self, path: str, query: Mapping[str, str] | None = None) -> ApiAnswer:
+    async def ask_shared(self, path: str, query: Mapping[str, str] | None = None) -> ApiAnswer:
         """As `ask` for a read that many open pages repeat: they may share the answer until something changes."""
-        return await self._api.glance(self.call, self.identity, path, query=query)
+        return await self._api.ask_shared(self.call, self.identity, path, query=query)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The value that the API answers.
+        """The value in the answer of the API.
 
         Raises:
-            ApiRefused: it refuses; the reader then sees why.
+            ApiRefused: the API refused; the reader sees the reason.
         """
         return checked(await self.ask("GET", path, query=query)).json()
 
@@ -124,8 +126,8 @@ class Visit:
         """As `get`, for a request that changes something."""
         return checked(await self.ask(method, path, body=body, headers=headers)).json()
 
-    async def pass_on(self, path: str) -> ApiAnswer:
-        """What the API answers to this request's own body."""
+    async def forward(self, path: str) -> ApiAnswer:
+        """Forward the body of this request to the API; returns its answer."""
         return await self._api.ask(self.call, self.identity, "POST", path, body=self.call)
 
     async def file(self, path: str) -> Response:
@@ -136,9 +138,9 @@ class Visit:
         """The event stream of a topic (see `InternalApi.follow`)."""
         return await self._api.follow(self.call, self.identity, topic)
 
-    async def apart(self, work: Callable[..., R], *args: Any) -> R:
-        """What the work on the posted form gives; with a large one it is done in a thread."""
-        return await apart(self.is_heavy, work, *args)
+    async def offload(self, work: Callable[..., R], *args: Any) -> R:
+        """The result of work on the posted form, which runs in a thread if the form is large."""
+        return await offload_if_heavy(self.is_heavy, work, *args)
 
     def url(self, path: str, query: Mapping[str, Any] | None = None, /, **members: Any) -> str:
         """A link to a path of this server, below the path prefix of a proxy. Members that are None are left out."""
@@ -148,10 +150,10 @@ class Visit:
 
 
 def checked(answer: ApiAnswer) -> ApiAnswer:
-    """The answer itself, if the API did what was asked.
+    """The answer, if it is not an error.
 
     Raises:
-        ApiRefused: it did not.
+        ApiRefused: it is an error.
     """
     if not answer.is_ok:
         raise ApiRefused(answer)

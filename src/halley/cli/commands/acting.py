@@ -1,4 +1,4 @@
-"""Commands of `halley predictions` that change something, of one prediction or of all that fit a filter."""
+"""Commands of `halley predictions` that change something, of one prediction or of all that match a filter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FilterOption = Annotated[
     typer.Option(
         "--filter",
         metavar="FILTER",
-        help="All predictions that fit, on a Halley server: NAME=VALUE, several with spaces between. Names: status, "
+        help="All predictions that match, on a Halley server: NAME=VALUE, several with spaces between. Names: status, "
         "model, key, provider, error, tag, group, created_after, created_before.",
     ),
 ]
 MostOption = Annotated[
-    int | None, typer.Option("--limit", metavar="N", help="With --filter: the newest N that fit.", min=1)
+    int | None, typer.Option("--limit", metavar="N", help="With --filter: the newest N that match.", min=1)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 WaitOption = Annotated[
@@ -45,7 +45,7 @@ def cancel(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Cancel a prediction, or all that fit a filter. One that has ended is unchanged.
+    """Cancel a prediction, or all that match a filter. One that has ended is unchanged.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def rerun(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Run a prediction again, or all that fit a filter. For Halley servers.
+    """Run a prediction again, or all that match a filter. For Halley servers.
 
     It runs as a new prediction, whose id is printed. This has the same version, input, webhook, time limit and tags.
     Secret inputs are not kept by the server: give them again.
@@ -130,7 +130,7 @@ def delete_data(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> int:
-    """Remove the data of a prediction, or of all that fit a filter. For Halley servers.
+    """Remove data of a prediction, or of all that match a filter. For Halley servers.
 
     Input, output, files and logs are removed at once. This cannot be undone. The record that it ran, its times, how it
     ended and its metrics stay.

@@ -31,7 +31,7 @@ def list_routes(
     if as_json:
         screen.out_json(found)
         return
-    screen.table(["MODEL", "PROVIDERS", "NAME THERE", "PASSES LOCAL OVER"], [_row(route) for route in found])
+    screen.table(["MODEL", "PROVIDERS", "MODEL NAME THERE", "SKIPS LOCAL"], [_row(route) for route in found])
 
 
 @app.command("test")

@@ -9,7 +9,7 @@ import msgspec
 
 from halley.errors import BadRequest
 from halley.web.forms_posted import PostedForm
-from halley.web.views.bulk import MEMBERS, BulkLine, add_up, reasons_of, told
+from halley.web.views.bulk import MEMBERS, BulkLine, add_up, question_of, reasons_of
 from halley.web.visit import Redirect, View, Visit
 
 PATH: Final = "/ui/bulk"
@@ -27,7 +27,7 @@ async def show(visit: Visit) -> View:
 
 
 async def show_one(visit: Visit) -> View:
-    """How far it is, and its predictions."""
+    """The progress of an action, and its predictions."""
     action = await visit.get(f"{_API}/{visit.part(0)}")
     query = {name: visit.query[name] for name in ("outcome", "cursor") if visit.query.get(name)}
     items = await visit.get(f"{_API}/{visit.part(0)}/items", {"limit": "50", **query})
@@ -45,7 +45,7 @@ async def show_one(visit: Visit) -> View:
 
 
 async def ask(visit: Visit) -> View:
-    """The question: how many predictions it would be, and some of them. Nothing is changed by it."""
+    """Ask for confirmation: how many predictions the action would have, and some of them. Changes nothing."""
     try:
         pairs = parse_qsl(visit.call.scope.get("query_string", b"").decode("latin-1"), max_num_fields=_MOST_PAIRS)
     except ValueError as error:
@@ -56,7 +56,7 @@ async def ask(visit: Visit) -> View:
     return View(
         "bulk_new.html",
         {"preview": preview},
-        told=told(preview),
+        question=question_of(preview),
         kind=kind,
         chosen=request.get("predictions", []),
         members=preview["filter"] or {},
@@ -67,7 +67,7 @@ async def ask(visit: Visit) -> View:
 
 
 async def make(visit: Visit, form: PostedForm) -> Redirect:
-    """Begin it, once for each question that was shown."""
+    """Begin the action, once for each confirmation page."""
     pairs = [(name, value) for name, values in form.fields.items() for value in values]
     request = _request(pairs)
     if _NUMBER.fullmatch(form.get("limit")):
@@ -79,14 +79,14 @@ async def make(visit: Visit, form: PostedForm) -> Redirect:
 
 
 async def stop(visit: Visit, form: PostedForm) -> Redirect:
-    """Begin no further prediction."""
+    """Stop the action: no further prediction is begun."""
     del form
     await visit.post(f"{_API}/{visit.part(0)}/stop")
     return Redirect(f"{PATH}/{visit.params[0]}", "Stopped.")
 
 
 def _request(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """What the API is asked for: the predictions that were chosen one by one, or else all that fit the filter."""
+    """The request to the API: for the predictions that were chosen one by one, or for all that match the filter."""
     values = dict(pairs)
     request: dict[str, Any] = {"action": values.get("action", "")}
     chosen = [value for name, value in pairs if name == "prediction" and value]

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from halley.web.forms.fields import Field, Form
 from halley.web.views.run import read_run_page
-from halley.web.views.texts import light
+from halley.web.views.texts import decode_small
 from halley.web.visit import Visit
 
 _LISTED: Final = 30
@@ -19,7 +19,7 @@ async def earlier_files(visit: Visit, form: Form) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     predictions = await visit.ask("GET", "/v1/predictions", query={"limit": "20"})
     for run in read_run_page(predictions.body).results if predictions.is_ok else ():
-        for link in _links(light(run.output)):
+        for link in _links(decode_small(run.output)):
             found.setdefault(link, f"{_name(link)} of {run.model}")
     files = await visit.ask("GET", "/v1/files", query={"limit": "20"})
     for one in files.json()["results"] if files.is_ok else ():

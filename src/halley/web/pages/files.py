@@ -24,7 +24,7 @@ async def show(visit: Visit, problem: str = "") -> View:
 
 async def upload(visit: Visit) -> Redirect | View:
     """Store the file of the form, which the API reads as it arrives."""
-    answer = await visit.pass_on("/v1/files")
+    answer = await visit.forward("/v1/files")
     if problem := refusal_words(answer):
         return await show(visit, problem)
     made: dict[str, Any] = answer.json()

@@ -4,7 +4,7 @@ from typing import Final
 
 from halley.web.views.media import files_in
 from halley.web.views.run import ShownRun, read_run_page
-from halley.web.views.texts import cut, light
+from halley.web.views.texts import cut, decode_small
 from halley.web.visit import View, Visit, checked
 
 _RUNS: Final = 24
@@ -32,6 +32,6 @@ async def show(visit: Visit) -> View:
 
 def _caption(run: ShownRun) -> str:
     """What the picture is of, if its input says it; "" otherwise."""
-    members = light(run.input)
+    members = decode_small(run.input)
     prompt = members.get("prompt") if isinstance(members, dict) else None
     return cut(prompt, _CAPTION) if isinstance(prompt, str) else ""

@@ -27,7 +27,7 @@ async def show(visit: Visit) -> View:
     """Numbers, models, the newest predictions, and the newest failures."""
     latest = await _predictions(visit, {"limit": str(_LATEST)})
     failed = await _predictions(visit, {"limit": str(_FAILED), "status": "failed,aborted"})
-    models = read_models(checked(await visit.glance("/v1/models", {"limit": _MODELS})).body)
+    models = read_models(checked(await visit.ask_shared("/v1/models", {"limit": _MODELS})).body)
     numbers = await _numbers(visit)
     data = {
         "numbers": numbers,
@@ -53,12 +53,12 @@ async def dismiss(visit: Visit, form: PostedForm) -> Redirect:
 
 
 async def _predictions(visit: Visit, query: dict[str, str]) -> list[RunLine]:
-    page = read_run_page(checked(await visit.glance("/v1/predictions", query)).body)
+    page = read_run_page(checked(await visit.ask_shared("/v1/predictions", query)).body)
     return [line_of(run) for run in page.results]
 
 
 async def _numbers(visit: Visit) -> Numbers:
-    return read_numbers(checked(await visit.glance("/v1/predictions/summary")).body)
+    return read_numbers(checked(await visit.ask_shared("/v1/predictions/summary")).body)
 
 
 def _first(models: ModelLines) -> str:

@@ -57,12 +57,12 @@ async def act(visit: Visit, posted: PostedForm) -> View | Redirect:
     """Run the input, or do what another button says."""
     opened = await _opened(visit, posted.get("version"))
     pairs, faults = await with_uploads(visit, posted)
-    state = await visit.apart(state_of_post, opened.form, pairs)
+    state = await visit.offload(state_of_post, opened.form, pairs)
     if is_edit(pairs):
         return await _page(visit, opened, state, faults)
-    value, wrong = await visit.apart(input_from, opened.form, state)
+    value, wrong = await visit.offload(input_from, opened.form, state)
     if "switch" in posted.fields:
-        state, wrong = await visit.apart(switched, opened.form, state)
+        state, wrong = await visit.offload(switched, opened.form, state)
         return await _page(visit, opened, state, [*faults, *wrong])
     if "share" in posted.fields and not wrong:
         return _shared(opened, value)
@@ -78,10 +78,10 @@ async def code(visit: Visit, posted: PostedForm) -> View:
     """
     opened = await _opened(visit, posted.get("version"))
     pairs, faults = await with_uploads(visit, posted)
-    state = await visit.apart(state_of_post, opened.form, pairs)
-    value, _ = await visit.apart(input_from, opened.form, state)
+    state = await visit.offload(state_of_post, opened.form, pairs)
+    value, _ = await visit.offload(input_from, opened.form, state)
     asked = {"client": posted.get("client"), "way": posted.get("way"), "is_open": True, "files": _local_files(posted)}
-    chosen = await visit.apart(partial(code_of, visit, opened, value, **asked))
+    chosen = await visit.offload(partial(code_of, visit, opened, value, **asked))
     if not visit.is_fragment:
         return await _page(visit, opened, state, faults, code=chosen)
     return View("model_code.html", {"code": chosen.text}, code=chosen, opened=opened)
@@ -169,8 +169,8 @@ async def _page(
     problem: dict[str, Any] | None = None,
     code: ShownCode | None = None,
 ) -> View:
-    view = await visit.apart(view_of, opened.form, state, faults)
-    value, _ = await visit.apart(input_from, opened.form, state)
+    view = await visit.offload(view_of, opened.form, state, faults)
+    value, _ = await visit.offload(input_from, opened.form, state)
     client, way = visit.query.get("client", ""), visit.query.get("way", "")
     data = {
         "model": opened.model,
@@ -187,7 +187,7 @@ async def _page(
         status=status,
         view=view,
         result=None if loaded is None else loaded.result,
-        code=code or await visit.apart(partial(code_of, visit, opened, value, client=client, way=way)),
+        code=code or await visit.offload(partial(code_of, visit, opened, value, client=client, way=way)),
         files=await earlier_files(visit, opened.form),
         summary=await summary_of(visit, opened),
         once=secrets.token_hex(8),

@@ -26,7 +26,7 @@ from halley.web.views.related import read_related
 from halley.web.views.request_again import request_again
 from halley.web.views.result import result_of
 from halley.web.views.run import ShownRun, read_run
-from halley.web.views.texts import light, part_of, plain_long_log, pretty
+from halley.web.views.texts import decode_small, part_of, plain_long_log, pretty
 from halley.web.views.timeline import attempts, phases, read_event_page, steps
 from halley.web.views.times import metrics_of
 from halley.web.visit import Redirect, View, Visit, checked
@@ -97,9 +97,9 @@ async def cancel(visit: Visit, _: PostedForm) -> Redirect:
 
 
 async def rerun(visit: Visit, form: PostedForm) -> Redirect:
-    """Run it again with the same input, once for each form that was shown.
+    """Run it again with the same input, once for each loaded page.
 
-    If its input cannot be used as it is, because it had a secret for example, its form says why.
+    If the input cannot be used again, for example because it had a secret, the form opens and shows the reason.
     """
     # a form that is sent twice makes one prediction
     once = form.get("once")
@@ -196,7 +196,7 @@ async def _request(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
 
 def _curl(visit: Visit, run: ShownRun) -> str:
     """The command that makes it again; "" if its input is too large to be decoded for a page."""
-    members = light(run.input)
+    members = decode_small(run.input)
     if not isinstance(members, dict):
         return ""
     origin = visit.call.variant.origin

@@ -41,11 +41,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def show(visit: Visit) -> View | Redirect:
-    """What fits the filter, newest first."""
+    """The predictions that match the filter, newest first."""
     query = visit.query
     if not visit.wants_json and (clean := _clean(query)) != query:
         return Redirect(_with_query(view_query(clean)))
-    answer = await visit.glance("/v1/predictions", asked_of_api(query, visit.now))
+    answer = await visit.ask_shared("/v1/predictions", asked_of_api(query, visit.now))
     if visit.wants_json:
         return View("predictions.html", {"predictions": msgspec.Raw(checked(answer).body)})
     faults = _faults(answer, query)
@@ -83,7 +83,7 @@ async def delete_view(visit: Visit, form: PostedForm) -> Redirect:
 
 
 async def save_as_csv(visit: Visit) -> Response:
-    """The newest that fit, as a table for a spreadsheet."""
+    """The newest predictions that match, as a table for a spreadsheet."""
     query: dict[str, str] = asked_of_api(visit.query, visit.now) | {"limit": _SAVED_LINES}
     first = read_run_page(checked(await visit.ask("GET", "/v1/predictions", query=query)).body)
     headers: list[Header] = [
@@ -151,7 +151,7 @@ async def _models(visit: Visit) -> list[str]:
     """Names to choose from; a page that is fetched again for its live parts needs none."""
     if visit.is_fragment:
         return []
-    answer = await visit.glance("/v1/models", {"limit": "100"})
+    answer = await visit.ask_shared("/v1/models", {"limit": "100"})
     return [model.full_name for model in read_models(answer.body).results] if answer.is_ok else []
 
 

@@ -1,4 +1,4 @@
-"""The API's words for a form that was refused: shown beside the form, with what was typed."""
+"""The error message of the API for a form that it refused: shown beside the form, which keeps what was typed."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ def refusal_words(answer: ApiAnswer) -> str:
     """Why the API refused what was typed; "" if it did not.
 
     Raises:
-        ApiRefused: it refused for another reason: a page of its own says so.
+        ApiRefused: it refused for another reason, which the error page shows.
     """
     if answer.status not in _TRIED_AGAIN:
         checked(answer)

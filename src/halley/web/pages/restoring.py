@@ -1,4 +1,4 @@
-"""Puts the input that a picture carries back into the form of its model."""
+"""Fills the form of a model with the input that is stored in a picture."""
 
 import re
 from typing import Final

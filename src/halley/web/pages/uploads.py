@@ -9,9 +9,9 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from halley.strict_json import HEAVY_BYTES
-from halley.web.apart import apart
 from halley.web.forms import names
 from halley.web.forms_posted import PostedFile, PostedForm
+from halley.web.heavy_forms import offload_if_heavy
 from halley.web.visit import Visit
 
 Pairs = list[tuple[str, str]]
@@ -47,7 +47,7 @@ async def _with_links(
         prefix, path = names.split_name(name)
         if prefix != names.FILE:
             continue
-        known = uploads.get((one.name, await apart(len(one.data) > HEAVY_BYTES, _digest, one.data)))
+        known = uploads.get((one.name, await offload_if_heavy(len(one.data) > HEAVY_BYTES, _digest, one.data)))
         link, fault = (known, "") if known else await _upload(visit, one)
         if fault:
             faults.append((".".join([names.VALUE, *path]), fault))

@@ -1,4 +1,4 @@
-"""Where a file of an output can be used next: the models with an input for a file."""
+"""Lists the models that take a file as an input, for a file of an output."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -24,7 +24,7 @@ class FileInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def show(visit: Visit) -> View:
-    """The inputs that the file of the query can be put into."""
+    """The inputs that can take the file in the query."""
     query = visit.query
     file = query.get("file", "")
     if not file.startswith(("http://", "https://")) or len(file) > _LINK_CHARACTERS:

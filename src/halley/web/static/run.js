@@ -133,7 +133,7 @@ class Run {
   async lost() {
     this.close();
     if (!this.isHere || document.hidden) return;
-    if (++this.failures > TRIES) { this.stop("No connection. The prediction goes on without this page. ", el("a", { href: location.href, textContent: "Load again" })); return; }
+    if (++this.failures > TRIES) { this.stop("No connection. The prediction continues without this page. ", el("a", { href: location.href, textContent: "Load again" })); return; }
     if (this.failures > 1) this.say("Not live: trying again");
     if (this.failures > 1 && !await this.show()) return;
     this.again = setTimeout(() => this.open(), Math.min(15000, 250 * 2 ** this.failures));

@@ -13,14 +13,17 @@ MEMBERS: Final = (
 
 VERBS: Final = {"cancel": "Cancel", "rerun": "Run again", "delete-data": "Remove data"}
 _QUESTIONS: Final = {
-    "cancel": ("Cancel {}?", "What waits or runs ends as canceled. What has ended by then stays as it is."),
+    "cancel": (
+        "Cancel {}?",
+        "Predictions that wait or run are canceled. Those that have ended by then stay as they are.",
+    ),
     "rerun": (
         "Run {} again?",
         "Each becomes a new prediction with the same input, linked to the old one. They wait behind other predictions.",
     ),
     "delete-data": (
         "Remove the data of {}?",
-        "Input, output, files and logs are removed. This cannot be undone. That they ran, and how they ended, stays.",
+        "Input, output, files and logs are removed. This cannot be undone. Status, times and metrics stay.",
     ),
 }
 _TONES: Final = {"running": "processing", "finished": "succeeded", "stopped": "canceled"}
@@ -54,8 +57,8 @@ class BulkQuestion(msgspec.Struct, frozen=True, kw_only=True):
     button: str
 
 
-class WhyNot(msgspec.Struct, frozen=True, kw_only=True):
-    """How many predictions were skipped or failed for the same reason."""
+class OutcomeReason(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason why predictions were skipped or failed, and how many."""
 
     outcome: str
     reason: str
@@ -71,8 +74,8 @@ def add_up(line: BulkLine) -> BulkLine:
     )
 
 
-def told(preview: Mapping[str, Any]) -> BulkQuestion:
-    """The question about what the API has counted."""
+def question_of(preview: Mapping[str, Any]) -> BulkQuestion:
+    """The question for what the preview of the API has counted."""
     title, text = _QUESTIONS[preview["action"]]
     count = preview["total"]
     words = "1 prediction" if count == 1 else f"{count:,} predictions"
@@ -80,9 +83,9 @@ def told(preview: Mapping[str, Any]) -> BulkQuestion:
     return BulkQuestion(title=title, text=text, button=title.removesuffix("?"))
 
 
-def reasons_of(action: Mapping[str, Any]) -> list[WhyNot]:
+def reasons_of(action: Mapping[str, Any]) -> list[OutcomeReason]:
     """Why predictions were skipped or failed."""
     return [
-        WhyNot(outcome=one["outcome"], reason=one["reason"] or "", count=one["count"], example=one["example"])
+        OutcomeReason(outcome=one["outcome"], reason=one["reason"] or "", count=one["count"], example=one["example"])
         for one in action.get("reasons", [])
     ]

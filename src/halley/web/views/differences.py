@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.web.views.texts import cut, first_bytes, light
+from halley.web.views.texts import cut, decode_small, first_bytes
 
 _ROWS: Final = 500
 _CHARACTERS: Final = 4000  # of one value
@@ -52,7 +52,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(left: bytes | msgspec.Raw, right: bytes | msgspec.Raw) -> Comparison:
     """Compare two JSON objects member by member. `1` and `1.0` differ, the order of names does not matter."""
-    first, second = light(left), light(right)
+    first, second = decode_small(left), decode_small(right)
     if not isinstance(first, dict) or not isinstance(second, dict):
         differs = bytes(left) != bytes(right)
         row = InputRow(name="(all)", differs=differs, left=_whole(left), right=_whole(right))

@@ -8,7 +8,7 @@ import msgspec
 
 from halley.strict_json import DEPTH, is_deeper
 from halley.web.views.run import ShownRun
-from halley.web.views.texts import cut, light
+from halley.web.views.texts import cut, decode_small
 
 MOST_RUNS: Final = 64
 MODEL_AXIS: Final = "model"  # of a table; an input of this name has the axis "input.model"
@@ -139,7 +139,7 @@ class GridTable(msgspec.Struct, frozen=True, kw_only=True):
 
 def varied(runs: Sequence[ShownRun]) -> tuple[str, str]:
     """The axes on which runs differ, down and across; "" for none. Models are across."""
-    members = [value if isinstance(value := light(run.input), dict) else {} for run in runs]
+    members = [value if isinstance(value := decode_small(run.input), dict) else {} for run in runs]
     names = dict.fromkeys(name for one in members for name in one)
     differing = [f"input.{name}" for name in names if len({msgspec.json.encode(one.get(name)) for one in members}) > 1]
     if len({run.model for run in runs}) > 1:
@@ -190,7 +190,7 @@ def _on(run: ShownRun, axis: str) -> str:
         return ""
     if axis == MODEL_AXIS:
         return run.model
-    members = light(run.input)
+    members = decode_small(run.input)
     name = axis.removeprefix("input.")
     if not isinstance(members, dict) or name not in members:
         return _NO_VALUE

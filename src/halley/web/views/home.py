@@ -8,7 +8,7 @@ from halley.web.templating import seconds_between
 from halley.web.views.media import files_in
 from halley.web.views.result import percent_in
 from halley.web.views.run import ShownRun
-from halley.web.views.texts import cut, light
+from halley.web.views.texts import cut, decode_small
 
 _ERROR_CHARACTERS = 200
 _LOG_CHARACTERS = 4000
@@ -70,7 +70,7 @@ def line_of(run: ShownRun) -> RunLine:
 
 def _beginning(output: msgspec.Raw) -> str | None:
     """The first words of a text, or of the pieces of one. Links to files are no words."""
-    value = light(output)
+    value = decode_small(output)
     pieces = value if isinstance(value, list) else [value]
     if not pieces or not all(isinstance(piece, str) for piece in pieces) or files_in(output, limit=1):
         return None

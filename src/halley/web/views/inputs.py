@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.web.views.media import MediaFile, file_of_link
-from halley.web.views.texts import TextPart, cut, light, pretty
+from halley.web.views.texts import TextPart, cut, decode_small, pretty
 
 _ROWS: Final = 500
 _WHOLE_CHARACTERS: Final = 50_000  # of an input that is too large to be taken apart; with escapes it is longer
@@ -30,7 +30,7 @@ class ShownInput(msgspec.Struct, frozen=True, kw_only=True):
 
 def shown_input(text: bytes | msgspec.Raw) -> ShownInput:
     """The input for reading."""
-    members = light(text)
+    members = decode_small(text)
     if not isinstance(members, dict):
         return ShownInput(whole=pretty(text, characters=_WHOLE_CHARACTERS))
     names = list(members)[:_ROWS]

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from halley.web.views.texts import light
+from halley.web.views.texts import decode_small
 
 _KINDS: Final = {
     "image": frozenset({"png", "jpg", "jpeg", "webp", "gif", "avif", "bmp"}),
@@ -34,7 +34,7 @@ def kind_of_type(content_type: str) -> str:
 def files_in(output: bytes | msgspec.Raw, *, limit: int) -> list[MediaFile]:
     """The first files of ours in an output, in order; none in an output that is too large to be decoded."""
     found = []
-    for text in _strings(light(output), _DEPTH):
+    for text in _strings(decode_small(output), _DEPTH):
         file = file_of_link(text)
         if file is not None:
             found.append(file)

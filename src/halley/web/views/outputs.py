@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.web.views.media import file_of_link
-from halley.web.views.texts import PART, TextPart, first_bytes, light, pretty, size_of
+from halley.web.views.texts import PART, TextPart, decode_small, first_bytes, pretty, size_of
 
 _NULL: Final = b"null"
 _TRIED: Final = 13  # the longest escape of a character, and the bytes of one, are shorter
@@ -22,7 +22,7 @@ def shown_output(output: bytes | msgspec.Raw) -> ShownOutput:
     """The part of an output that is not files, as far as a page shows it."""
     if size_of(output) == len(_NULL) and bytes(output) == _NULL:
         return ShownOutput()
-    value = light(output)
+    value = decode_small(output)
     if value is None:  # too large to be decoded
         text = _beginning(output)
         return ShownOutput(json=pretty(output)) if text is None else ShownOutput(text=text)

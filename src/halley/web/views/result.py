@@ -12,7 +12,7 @@ from halley.web.views.files import ListedFile
 from halley.web.views.outputs import ShownOutput, shown_output
 from halley.web.views.run import ShownRun
 from halley.web.views.tables import Table, table_of
-from halley.web.views.texts import first_bytes, light, plain_log, pretty
+from halley.web.views.texts import decode_small, first_bytes, plain_log, pretty
 
 FILES: Final = 60  # shown with the output
 _LOG_LINES: Final = 40
@@ -70,7 +70,7 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
         files=files,
         has_more_files=has_more_files,
         output=_shown(run, has_files=bool(files)),
-        table=table_of(light(run.output)),
+        table=table_of(decode_small(run.output)),
         log=_tail(text, is_whole=len(text) == len(run.logs)),
         percent=None if run.has_ended else percent_in(text),
         cause=CAUSES.get(run.termination_reason or "") if run.has_ended else None,
@@ -91,7 +91,7 @@ def _shown(run: ShownRun, *, has_files: bool) -> ShownOutput:
 
 def _is_list_of_links(output: msgspec.Raw) -> bool:
     """Whether it is a list too long to be decoded, which begins with a link: with files, it is a list of them."""
-    return first_bytes(output, 8).startswith((b'["http:', b'["https:')) and light(output) is None
+    return first_bytes(output, 8).startswith((b'["http:', b'["https:')) and decode_small(output) is None
 
 
 def _tail(log: str, *, is_whole: bool) -> LogTail:

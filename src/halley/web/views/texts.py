@@ -92,7 +92,7 @@ def _as_overwritten(text: str) -> str:
 
 def pretty(value: bytes | msgspec.Raw, *, characters: int = PART) -> TextPart:
     """A JSON text for reading: with line breaks if it is not too large, and its beginning."""
-    text = _light_text(value)
+    text = _small_text(value)
     if text is not None:
         shown = msgspec.json.format(text, indent=2).decode()
         return TextPart(text=shown[:characters], size=len(shown), count=max(1, -(-len(shown) // characters)))
@@ -101,13 +101,13 @@ def pretty(value: bytes | msgspec.Raw, *, characters: int = PART) -> TextPart:
     return TextPart(text=shown, size=size, count=max(1, -(-size // characters)))
 
 
-def light(value: bytes | msgspec.Raw) -> Any:
-    """The value of a JSON text; None if it is too large to be decoded for a page."""
-    text = _light_text(value)
+def decode_small(value: bytes | msgspec.Raw) -> Any:
+    """The value of a JSON text; None if the text is too large to be decoded for a page."""
+    text = _small_text(value)
     return None if text is None else msgspec.json.decode(text)
 
 
-def _light_text(value: bytes | msgspec.Raw) -> bytes | None:
+def _small_text(value: bytes | msgspec.Raw) -> bytes | None:
     if size_of(value) > HEAVY_BYTES:
         return None
     text = bytes(value)

@@ -7,7 +7,7 @@ import msgspec
 
 from halley.web.views.durations import in_words, seconds_between
 from halley.web.views.run import ShownRun
-from halley.web.views.texts import cut, first_bytes, light
+from halley.web.views.texts import cut, decode_small, first_bytes
 
 _DETAIL: Final = 400  # characters of one line
 _SIMPLE: Final = {
@@ -182,7 +182,7 @@ def _raw(event: LoggedEvent) -> str:
 
 
 def _output(event: LoggedEvent) -> str:
-    members = light(event.data)
+    members = decode_small(event.data)
     if not isinstance(members, dict):
         return _raw(event)
     value = members.get("value")

@@ -11,8 +11,8 @@ BulkKindWord = Literal["cancel", "rerun", "delete-data"]
 
 
 class CreateBulkAction(msgspec.Struct, kw_only=True):
-    """What to do with which predictions: those that fit `filter`, whose members are those of a list of predictions, or
-    the `predictions` with these ids. `limit` takes the newest that fit.
+    """What to do with which predictions: those that match `filter`, whose members are those of a list of predictions,
+    or the `predictions` with these ids. `limit` takes the newest that match.
     """
 
     action: BulkKindWord
@@ -22,7 +22,7 @@ class CreateBulkAction(msgspec.Struct, kw_only=True):
 
 
 class BulkExample(msgspec.Struct, kw_only=True):
-    """One of the predictions that fit."""
+    """One of the predictions that match."""
 
     id: str
     model: str
@@ -33,7 +33,7 @@ class BulkExample(msgspec.Struct, kw_only=True):
 
 class BulkPreview(msgspec.Struct, kw_only=True):
     """What an action would be made for: `total` predictions, or more if `is_more`. `filter` as it would be applied; it
-    ends at the time of the answer, so that what is created later does not fit.
+    ends at the time of the answer, so that what is created later does not match.
     """
 
     action: BulkKindWord

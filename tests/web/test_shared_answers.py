@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from api.world import World, settled
-from halley.api.glances import LIFE_SECONDS
+from halley.api.shared_answers import LIFE_SECONDS
 from halley.keys.records import Scope
 from web.browser import Browser
 from web.test_internal import call_of
@@ -76,10 +76,10 @@ async def test_nothing_is_shared_over_a_time_without_streams(world: World, brows
 
 async def test_old_answers_are_not_kept(world: World, browser: Browser) -> None:
     live = await listening(browser)
-    glances = world.dashboard.api._glances
+    shared = world.dashboard.api._shared_answers
     for number in range(3):
         await browser.get(f"/ui/predictions?tag=t{number}")
         world.clock.advance(LIFE_SECONDS + 0.1)
     await browser.get("/ui/predictions?tag=last")
-    assert len(glances) == 2  # the list, and the models
+    assert len(shared) == 2  # the list, and the models
     await live.stop()

@@ -1,4 +1,4 @@
-"""The dashboard with all of its pages, for an API."""
+"""Builds the dashboard with all of its pages."""
 
 from halley.api.application import Api
 from halley.api.internal import InternalApi
@@ -9,8 +9,8 @@ from halley.web.routes import ROWS
 from halley.web.sign_in import SignInPages
 
 
-def dashboard_of(api: Api, sign_ins: SignIns) -> Dashboard:
-    """The dashboard of this API, with its routes. It may be made in another thread."""
+def build_dashboard(api: Api, sign_ins: SignIns) -> Dashboard:
+    """The dashboard of this API, with its routes. May be called in another thread."""
     dashboard = Dashboard(api.parts.settings, sign_ins)
     dashboard.connect(InternalApi(api), api.parts.bodies)
     dashboard.add((*RootPage().rows(), *SignInPages(dashboard).rows(), *ROWS))

@@ -1,7 +1,8 @@
-"""Answers of the API that several open pages may share, because nothing has changed since.
+"""Answers of the API that several open pages share, as long as nothing has changed.
 
-When something changes, all open pages of an account ask the same questions in the same moment. One of them is answered
-by the API, and the others get that answer. Changes are noticed only while a page is live; otherwise nothing is shared.
+When something changes, all open pages of an account send the same requests at the same moment. The API answers one of
+them, and the others get the same answer. Changes are counted only while a live page is open; otherwise nothing is
+shared.
 """
 
 import asyncio
@@ -16,8 +17,8 @@ _MOST: Final = 256
 T = TypeVar("T")
 
 
-class Glances(Generic[T]):
-    """The shared answers, dropped at every change. Use it in the loop's thread only."""
+class SharedAnswers(Generic[T]):
+    """The shared answers; every change drops them all. Use it only in the thread of the event loop."""
 
     def __init__(self, clock: Clock, changes: Callable[[], int | None]) -> None:
         """`changes` is the number of changes so far; None if they are not noticed."""
@@ -34,9 +35,9 @@ class Glances(Generic[T]):
         self._answers.clear()
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer to this question, as it was asked after the last change, or is asked now.
+        """The answer to a request that was sent after the last change; without one, `ask` is called.
 
-        `key` has everything that the answer depends on, besides the data.
+        `key` contains everything that the answer depends on, besides the data.
         """
         changes = self._changes()
         if changes is None:
