@@ -257,6 +257,27 @@ async def test_keys_are_made_shown_once_and_revoked(world: World) -> None:
     assert (await world.request("DELETE", "/v1/keys/none", token=admin)).status == 404
 
 
+async def test_keys_are_listed_in_pages_and_read_one_by_one(world: World) -> None:
+    """There may be one for each user, and revoked ones are kept: no answer has all of them."""
+    admin, own = await world.keys.issue("root", "admin", ["admin"])  # type: ignore[list-item]
+    for number in range(103):
+        await world.keys.issue(f"user-{number}", "", ["read"])  # type: ignore[list-item]
+    found, path = [], "/v1/keys"
+    for size in (100, None):
+        page = (await world.get(path, token=admin)).json()
+        found += page["results"]
+        assert size is None or len(page["results"]) == size
+        path = (page["next"] or "").removeprefix("http://localhost:1986")
+    assert path == ""
+    assert [one["username"] for one in found[:103]] == [f"user-{number}" for number in range(102, -1, -1)]
+    assert own.id in {one["id"] for one in found[103:]}
+    assert len({one["id"] for one in found}) == len(found)
+    assert (await world.get(f"/v1/keys/{found[-1]['id']}", token=admin)).json() == found[-1]
+    assert (await world.get(f"/v1/keys/{'0' * 26}", token=admin)).status == 404
+    assert (await world.get(f"/v1/keys/{own.id}")).status == 403
+    assert (await world.get("/v1/keys?cursor=bj14", token=admin)).status == 400
+
+
 async def test_options_of_a_key_are_shown_and_changed_one_by_one(world: World) -> None:
     admin, _ = await world.keys.issue("root", "admin", ["admin"])  # type: ignore[list-item]
     made = (await world.post("/v1/keys", {"username": "carol", "options": {"hold": False}}, token=admin)).json()

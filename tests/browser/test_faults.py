@@ -288,6 +288,20 @@ def test_what_a_number_control_cannot_read_is_not_left_out(tab: Tab, halley: Hal
     assert halley.call("GET", f"/v1/predictions/{run}")[2]["input"]["seed"] == 5
 
 
+def test_a_picture_without_an_input_takes_nothing_away(tab: Tab) -> None:
+    """It was dropped beside the field that was meant, for example."""
+    tab.goto("/ui/models/demo/paint")
+    tab.fill(PROMPT, TYPED)
+    tab.evaluate("""() => {
+      const put = new DataTransfer();
+      put.items.add(new File(["x"], "photo.png", { type: "image/png" }));
+      const event = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: put });
+      document.querySelector("form[data-play] h2").dispatchEvent(event);
+    }""")
+    tab.until_text("This picture carries no input.", SAID)
+    assert tab.at(PROMPT, "inputValue") == TYPED
+
+
 def test_the_code_has_a_link_in_place_of_a_file_that_was_not_sent_yet(tab: Tab) -> None:
     tab.goto("/ui/models/demo/upscale")
     tab.evaluate("""() => {

@@ -1,5 +1,6 @@
 """The operator's pages: each shows what the API answers to this key, and its forms ask the API."""
 
+import html
 import logging
 import re
 
@@ -365,7 +366,7 @@ async def test_the_token_of_a_new_key_is_shown_once(world: World, caplog: pytest
     # the browser loads the page again: it posts the same form
     again = await browser.post("/ui/keys", form)
     assert (again.status, b"is not shown again" in again.body) == (422, True)
-    assert len([one for one, _ in await world.keys.list() if one.name == ODD]) == 1
+    assert len([one for one, _ in await world.keys.page() if one.name == ODD]) == 1
     later = [
         again,
         await browser.get("/ui/keys"),
@@ -378,6 +379,25 @@ async def test_the_token_of_a_new_key_is_shown_once(world: World, caplog: pytest
         assert token not in str(answer.raw_headers)
     assert token not in caplog.text
     assert token not in repr(vars(world.store.tables))
+
+
+async def test_keys_are_shown_in_pages(world: World) -> None:
+    for number in range(103):
+        await world.keys.issue(f"user-{number}", "", frozenset({Scope.READ}))
+    browser = await admin(world)
+    first = (await browser.get("/ui/keys")).body.decode()
+    assert (first.count(">valid<"), "user-0<" in first) == (100, False)
+    older = re.search(r'href="(\?[^"]*)">Older<', first)
+    assert older
+    second = (await browser.get(f"/ui/keys{html.unescape(older[1])}")).body.decode()
+    assert "user-0<" in second
+    newest = [re.search(r'name="newest" value="(\w+)"', page) for page in (first, second)]
+    assert newest[0]
+    assert newest[1]
+    assert newest[0][1] == newest[1][1]  # a key can be made on each page
+    (oldest,) = re.findall(r'href="(/ui/keys/\w+)">\w+</a></td>\s*<td dir="auto">user-0<', second)
+    assert (await browser.get(oldest)).status == 200
+    assert (await browser.get("/ui/keys/current")).status == 404
 
 
 async def test_a_refused_key_keeps_what_was_typed(world: World) -> None:
@@ -429,7 +449,7 @@ async def test_a_plain_key_sees_what_it_may_do_and_has_used(world: World, browse
 
 async def test_who_revokes_the_own_key_is_signed_out(world: World) -> None:
     browser = await admin(world)
-    key = next(key for key, _ in await world.keys.list() if key.name == "root key")
+    key = next(key for key, _ in await world.keys.page() if key.name == "root key")
     assert b"you will be signed out" in (await browser.get(f"/ui/keys/{key.id}/revoke")).body
     assert (await browser.post(f"/ui/keys/{key.id}/revoke")).status == 303
     assert (await browser.get("/ui/keys")).headers["location"].startswith("/ui/sign-in")

@@ -36,6 +36,10 @@ class KeyStore(Protocol):
         """The keys of one account or of all, newest first."""
         ...
 
+    async def page_keys(self, before: str | None, limit: int) -> list[Key]:
+        """At most `limit` keys of all accounts, by their ids, the last one first; those before an id if it is given."""
+        ...
+
     async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
         """The scopes of these keys; those that are absent, revoked or without an account are left out."""
         ...

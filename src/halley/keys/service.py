@@ -134,10 +134,23 @@ class Keys:
         self._on_options(key)
         return plain, key
 
-    async def list(self) -> list[tuple[Key, Account]]:
-        """All keys with their accounts, newest first."""
-        accounts = {account.id: account for account in await self._store.list_accounts()}
-        return [(key, accounts[key.account_id]) for key in await self._store.list_keys()]
+    async def page(self, before: str | None = None, limit: int = 100) -> list[tuple[Key, Account]]:
+        """At most `limit` keys with their accounts, newest first; those before an id if it is given."""
+        keys = await self._store.page_keys(before, limit)
+        accounts = {one: await self._store.get_account(one) for one in {key.account_id for key in keys}}
+        return [(key, account) for key in keys if (account := accounts[key.account_id]) is not None]
+
+    async def get(self, key_id: str) -> tuple[Key, Account]:
+        """A key with its account, also a revoked one.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        key = await self._store.get_key(key_id)
+        account = None if key is None else await self._store.get_account(key.account_id)
+        if key is None or account is None:
+            raise NotFound(f"There is no key {key_id[:64]}")
+        return key, account
 
     async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
         """The scopes of these keys now, by id; keys that are not valid any more are left out."""

@@ -7,16 +7,19 @@ import msgspec
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation import present
+from halley.api.presentation.paging import page_link, read_cursor, read_limit
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import all_invalid, invalid
 from halley.api.presentation.wire.accounts import Hardware, KeyPage
 from halley.api.resources.bodies import read_small_object, text_member
-from halley.errors import InvalidField
+from halley.errors import BadRequest, InvalidField
+from halley.ids import is_id
 from halley.keys.records import DEFAULT_SCOPES, KeyOptions, Scope
 from halley.keys.tokens import DEFAULT_PREFIX
 
 _HARDWARE: Final = encode([Hardware(name="CPU", sku="cpu")])
 _NAME_LIMIT: Final = 200
+_PAGE: Final = 100
 _FORMS: Final = {"retention": "must be a period as text, such as 1h or 30d, or never"}  # plainer than the pattern
 _OPTION_NAMES: Final = ", ".join(KeyOptions.__struct_fields__)
 
@@ -31,10 +34,22 @@ async def list_hardware(call: Call, parts: ApiContext) -> Response:  # noqa: ARG
     return json_response(_HARDWARE)
 
 
-async def list_keys(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
-    """All keys of all accounts, without their secrets."""
-    shown = [present.key(key, account) for key, account in await parts.keys.list()]
-    return json_response(encode(KeyPage(next=None, previous=None, results=shown)))
+async def list_keys(call: Call, parts: ApiContext) -> Response:
+    """Keys of all accounts, newest first, without their secrets."""
+    query = call.query()
+    cursor, limit = read_cursor(query), read_limit(query, _PAGE)
+    if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
+        raise BadRequest("The cursor is not valid: use the `next` URL of a list.")
+    found = await parts.keys.page(cursor.mark if cursor else None, limit + 1)
+    mark = found[limit - 1][0].id if len(found) > limit else None
+    following = page_link(call.variant, "/keys", query, "older", mark)
+    shown = [present.key(key, account) for key, account in found[:limit]]
+    return json_response(encode(KeyPage(next=following, previous=None, results=shown)))
+
+
+async def get_key(call: Call, parts: ApiContext) -> Response:
+    """One key, without its secret."""
+    return json_response(encode(present.key(*await parts.keys.get(call.params[0]))))
 
 
 async def current_key(call: Call, parts: ApiContext) -> Response:

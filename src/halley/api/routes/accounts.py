@@ -14,6 +14,7 @@ from halley.api.presentation.wire.accounts import (
     NewKey,
 )
 from halley.api.resources import accounts
+from halley.api.routes.paging import PAGE
 from halley.keys.records import Scope
 
 ROUTES: Final = (
@@ -41,8 +42,9 @@ ROUTES: Final = (
         pattern="/keys",
         handler=accounts.list_keys,
         scope=Scope.ADMIN,
+        params=PAGE,
         response=KeyPage,
-        summary="List all API keys",
+        summary="List API keys of all accounts, newest first",
     ),
     Route(
         name="keys.current",
@@ -65,6 +67,15 @@ ROUTES: Final = (
         response=NewKey,
         success=(201,),
         summary="Create an API key; its token is shown only once",
+    ),
+    Route(
+        name="keys.get",
+        method="GET",
+        pattern="/keys/{key_id}",
+        handler=accounts.get_key,
+        scope=Scope.ADMIN,
+        response=KeyBody,
+        summary="Get an API key, without its secret",
     ),
     Route(
         name="keys.change",

@@ -123,6 +123,10 @@ class MemoryKeys(MemoryPart):
         found = [key for key in self.keys.values() if account_id is None or key.account_id == account_id]
         return sorted(found, key=lambda key: (key.created_at, key.id), reverse=True)
 
+    async def page_keys(self, before: str | None, limit: int) -> list[Key]:
+        found = [key for key in self.keys.values() if before is None or key.id < before]
+        return sorted(found, key=lambda key: key.id, reverse=True)[:limit]
+
     async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
         found = [key for key_id in key_ids if (key := self.keys.get(key_id)) is not None]
         return {key.id: key.scopes for key in found if key.revoked_at is None and key.account_id in self.accounts}

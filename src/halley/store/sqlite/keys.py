@@ -30,6 +30,8 @@ _FIND_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE digest = ?"
 _LIST_KEYS: Final = (
     f"SELECT {_KEY_COLUMNS} FROM keys WHERE ?1 IS NULL OR account_id = ?1 ORDER BY created_at DESC, id DESC"
 )
+_PAGE_KEYS: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+_LAST: Final = "\U0010ffff"  # after every id
 _VALID_SCOPES: Final = (
     "SELECT k.id, k.scopes FROM json_each(?) AS wanted JOIN keys AS k ON k.id = wanted.value"
     " JOIN accounts AS a ON a.id = k.account_id WHERE k.revoked_at IS NULL"
@@ -71,6 +73,10 @@ class KeyRows(SqlitePart):
 
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
         rows = await self._reads.elsewhere(_rows, _LIST_KEYS, account_id)
+        return [key for row in rows if (key := _read_key(row)) is not None]
+
+    async def page_keys(self, before: str | None, limit: int) -> list[Key]:
+        rows = await self._reads.elsewhere(_rows, _PAGE_KEYS, before or _LAST, limit)
         return [key for row in rows if (key := _read_key(row)) is not None]
 
     async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:

@@ -86,6 +86,17 @@ class KeyStoreContract(StoreSuite):
         assert await store.list_keys(anna.id) == [keys[2], keys[0]]
         assert await store.list_keys("absent") == []
 
+    async def test_keys_are_read_in_pages(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        keys = [self.key(maker, account, bytes([number])) for number in range(5)]
+        for key in keys:
+            await store.put_key(key)
+        keys.sort(key=lambda key: key.id, reverse=True)
+        assert await store.page_keys(None, 2) == keys[:2]
+        assert await store.page_keys(keys[1].id, 2) == keys[2:4]
+        assert await store.page_keys(keys[3].id, 2) == keys[4:]
+        assert await store.page_keys(keys[4].id, 2) == []
+
     async def test_a_key_is_revoked_once_and_stays_known(self, store: Store, maker: Maker) -> None:
         account = await store.put_account(self.account(maker, "anna"))
         key = self.key(maker, account)

@@ -4,6 +4,7 @@ import shlex
 from typing import Any, Final
 
 from halley.errors import NotFound
+from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.confirm import confirmation
 from halley.web.pages.refusals import refusal_words
@@ -14,6 +15,7 @@ SCOPES: Final = (
     ("write", "create and cancel predictions, upload and delete files"),
     ("admin", "everything, keys included"),
 )
+_OF_A_LIST: Final = ("cursor", "limit")
 _GIVEN: Final = {
     "name": "",
     "username": "",
@@ -24,14 +26,21 @@ _GIVEN: Final = {
 
 
 async def show(visit: Visit, problem: str = "", given: dict[str, Any] | None = None) -> View:
-    """All keys, and the form of a new one; `given` is what a refused form had."""
-    keys = await _keys(visit)
+    """The newest keys, or those of a later page, and the form of a new one; `given` is what a refused form had."""
+    query = {} if problem else visit.query
+    asked: dict[str, str] = {name: query[name] for name in _OF_A_LIST if name in query}
+    page = await visit.get("/v1/keys", asked)
+    keys = page["results"]
+    for one in keys:
+        one["shown_options"] = _option_words(one["options"])
+    newest = await _newest(visit) if asked else (keys or [None])[0]
     return View(
         "keys.html",
-        {"keys": keys},
+        {"keys": keys, "next": page["next"]},
         status=422 if problem else 200,
         own=visit.identity.key.id,
-        newest=keys[0]["id"] if keys else "",
+        newest=newest["id"] if newest else "",
+        page=page,
         problem=problem,
         given=given or _GIVEN,
         scopes=SCOPES,
@@ -97,27 +106,24 @@ async def revoke(visit: Visit, form: PostedForm) -> Redirect:
     return Redirect("/ui/keys", "The key is revoked.")
 
 
-async def _keys(visit: Visit) -> list[dict[str, Any]]:
-    keys: list[dict[str, Any]] = (await visit.get("/v1/keys"))["results"]
-    for one in keys:
-        one["shown_options"] = _option_words(one["options"])
-    return keys
+async def _newest(visit: Visit) -> dict[str, Any] | None:
+    keys: list[dict[str, Any]] = (await visit.get("/v1/keys", {"limit": "1"}))["results"]
+    return keys[0] if keys else None
 
 
 async def _key(visit: Visit) -> dict[str, Any]:
-    wanted = visit.params[0]
-    found = next((one for one in await _keys(visit) if one["id"] == wanted), None)
-    if found is None:
-        raise NotFound(f"There is no key {wanted[:64]}")
+    if not is_id(visit.params[0]):  # "current" would be another page of the API
+        raise NotFound(f"There is no key {visit.params[0][:64]}")
+    found: dict[str, Any] = await visit.get(f"/v1/keys/{visit.part(0)}")
     return found
 
 
 async def _made_since(visit: Visit, newest: str) -> str:
     """What was made since the form was loaded, in a sentence. A repeated request must not make a second key."""
-    keys = await _keys(visit) if newest else []
-    if not keys or keys[0]["id"] == newest:
+    last = await _newest(visit) if newest else None
+    if last is None or last["id"] == newest:
         return ""
-    name = keys[0]["name"] or keys[0]["id"]
+    name = last["name"] or last["id"]
     return f"The key “{name}” was created since this form was loaded. Its token is not shown again."
 
 

@@ -12,6 +12,17 @@ for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
     const one = new DataTransfer();
     one.items.add(picture);
     restore.querySelector("input[type=file]").files = one.files;
-    restore.submit();
+    bring(restore, document.querySelector("[data-play-said]"));
   });
+}
+
+// One that carries nothing must not take away what is typed: the page is left only for an input.
+async function bring(restore, said) {
+  said.textContent = "Reading the picture";
+  try {
+    const answer = await fetch(restore.action, { method: "POST", body: new FormData(restore), headers: { accept: "application/json" } });
+    const { location: there, note, detail } = await answer.json();
+    if (answer.ok && (!there || there.includes("?"))) restore.submit();
+    else said.textContent = note ?? detail;
+  } catch { said.textContent = "No connection. The picture was not read."; }
 }

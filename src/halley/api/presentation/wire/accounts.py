@@ -67,7 +67,7 @@ class CurrentKey(KeyBody, kw_only=True):
 
 
 class KeyPage(ListPage, kw_only=True):
-    """All keys, newest first."""
+    """Keys of all accounts, newest first."""
 
     results: list[KeyBody]
 
