@@ -157,7 +157,7 @@ class UnknownOutcomes:
         if not 0 < len(upstream_id) <= _HANDLE_LENGTH or not await self._services.has_run(provider, upstream_id):
             raise _invalid("upstream_id", f"{provider} has no prediction {upstream_id[:100]!r}")
         if (other := await self._services.other_model(provider, upstream_id, first.version)) is not None:
-            # once adopted, it could not be undone, and the owner would get the output of somebody else's run
+            # an adoption cannot be undone, and its owner would get the output of another run
             raise _invalid("upstream_id", f"{upstream_id!r} at {provider} is a run of {other}, not of {first.model}")
 
     async def _settled(
