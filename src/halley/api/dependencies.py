@@ -1,8 +1,9 @@
 """What the API needs from outside, grouped by purpose. `halley.app` provides it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from halley.api.presentation.wire.replicas import LogLine, ReplicaBody
 from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, UnknownOutcome, UpstreamBody
@@ -123,8 +124,7 @@ class PageRenderer(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionUseCases:
+class PredictionUseCases(msgspec.Struct, frozen=True, kw_only=True):
     """What clients do with predictions."""
 
     predictions: Predictions
@@ -135,8 +135,7 @@ class PredictionUseCases:
     key_usages: KeyUsages
 
 
-@dataclass(frozen=True, kw_only=True)
-class UseCases:
+class UseCases(msgspec.Struct, frozen=True, kw_only=True):
     """The operations for clients; each checks the caller."""
 
     of_predictions: PredictionUseCases
@@ -156,8 +155,7 @@ class UseCases:
         return self.of_predictions.attendance
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, kw_only=True):
     """Reads and serves large values. Without `large`, bodies of any size are decoded in the event loop's thread;
     without a `download_secret`, uploaded files cannot be downloaded.
     """
@@ -169,8 +167,7 @@ class Content:
     large: LargeBodies | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class HealthChecks:
+class HealthChecks(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this server can accept work."""
 
     health: Health
@@ -219,8 +216,7 @@ def keeps_files(_model: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, kw_only=True)
-class UpstreamViews:
+class UpstreamViews(msgspec.Struct, frozen=True, kw_only=True):
     """The services elsewhere. The defaults are those of a server that has none."""
 
     upstreams: ListUpstreams = no_upstreams
@@ -233,8 +229,7 @@ class UpstreamViews:
     passes_links: PassesLinks = keeps_files
 
 
-@dataclass(frozen=True, kw_only=True)
-class LocalModels:
+class LocalModels(msgspec.Struct, frozen=True, kw_only=True):
     """The model processes of this machine, and the services elsewhere. The defaults are for a server without any."""
 
     replicas: ListReplicas = no_replicas

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from halley.api.waiting.change_poller import ChangePoller
 from halley.app.node_folder import node_folder
@@ -32,8 +33,7 @@ from halley.store.secrets import Secrets, load_secrets
 DATABASE_NAME: Final = "halley.db"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(msgspec.Struct, frozen=True, kw_only=True):
     """The stored data, and its retention rules."""
 
     store: Store
@@ -46,8 +46,7 @@ class Data:
     scratch: Path  # of model processes: removed at the end
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signals:
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
     """The signals of changes to waiting readers."""
 
     bus: Bus
@@ -55,8 +54,7 @@ class Signals:
     housekeeping_faults: HousekeepingFaults
 
 
-@dataclass(frozen=True, kw_only=True)
-class Foundation:
+class Foundation(msgspec.Struct, frozen=True, kw_only=True):
     """The base of every other part. `environ` is the environment of model processes."""
 
     settings: Settings

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from anyio import to_thread
 
 from halley.api.dependencies import LocalModels, UpstreamViews
@@ -32,8 +32,7 @@ MEMORY_SHARE: Final = 0.9  # of the machine's memory, for all models, if no budg
 MEMORY_SHORT_SHARE: Final = 0.25  # if more than this is free, memory is not measured
 
 
-@dataclass(frozen=True, kw_only=True)
-class LocalRuntime:
+class LocalRuntime(msgspec.Struct, frozen=True, kw_only=True):
     """The model processes of this machine, and their environments and places."""
 
     provider: LocalProvider

@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import anyio.to_thread
@@ -35,8 +34,7 @@ WATCH_SECONDS: Final = 1.0
 _INTERNAL: Final = "It could not be loaded because of an internal error of Halley; the server's log has the details."
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceTools:
+class SourceTools(msgspec.Struct, frozen=True, kw_only=True):
     """The tools that turn the files of a model into a runnable version. `environ` is the environment of their
     processes.
     """

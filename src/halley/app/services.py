@@ -5,9 +5,10 @@ Each role has its own parts, and a process has the parts of its roles only. `Fou
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
+
+import msgspec
 
 from halley.api.application import Api
 from halley.api.context import ApiContext
@@ -59,8 +60,7 @@ T = TypeVar("T")
 _WHOLE: Final = Node()
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkerParts:
+class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that run predictions."""
 
     worker: Worker
@@ -71,8 +71,7 @@ class WorkerParts:
     late_runs: LateRuns
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaintainerParts:
+class MaintainerParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of work that one process does for all."""
 
     maintainer: Maintainer
@@ -80,8 +79,7 @@ class MaintainerParts:
     retention: RetentionService
 
 
-@dataclass(frozen=True, kw_only=True)
-class ApiParts:
+class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that answer requests."""
 
     api: Api
@@ -90,8 +88,7 @@ class ApiParts:
     store_check: StoreCheck
 
 
-@dataclass(frozen=True, kw_only=True)
-class Services:
+class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The running parts that start and stop need; those of a missing role are None.
 
     The properties below may be used only if the process has the role.
@@ -236,8 +233,7 @@ def _offered(base: Foundation) -> OfferedModels:
     return OfferedModels(base.data.store, base.catalog, base.clock, kept_seconds=base.settings.runs.unoffered_seconds)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Common:
+class _Common(msgspec.Struct, frozen=True, kw_only=True):
     """Parts that the API and the maintainer share, if one process has both."""
 
     base: Foundation

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import random  # noqa: TID251 - it makes the one that it hands on
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from halley.app.foundation import Foundation
 from halley.app.upstream_reachability import check_reach, link_base, public_url, sends_webhooks
@@ -29,8 +30,7 @@ from halley.settings import ProviderSettings, RouteSettings, Settings
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Made:
+class _Made(msgspec.Struct, frozen=True, kw_only=True):
     """A provider, and what it was made from: it is replaced only if one of these changes."""
 
     settings: ProviderSettings

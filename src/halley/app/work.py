@@ -1,6 +1,6 @@
 """Builds the parts that accept and run predictions: input checks, dispatch, and the use cases."""
 
-from dataclasses import dataclass
+import msgspec
 
 from halley.api.dependencies import PredictionUseCases
 from halley.app.bulk import build_bulk
@@ -35,8 +35,7 @@ from halley.retention.service import RetentionService
 from halley.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputParts:
+class InputParts(msgspec.Struct, frozen=True, kw_only=True):
     """Checks inputs when they arrive, and copies their files to this machine before a run."""
 
     fetch: Egress

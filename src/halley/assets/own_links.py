@@ -1,7 +1,8 @@
 """Recognises links to this server's own files, and finds the files without any network."""
 
-from dataclasses import dataclass
 from urllib.parse import quote
+
+import msgspec
 
 from halley.assets.blob_references import BlobReferences
 from halley.assets.data_urls import is_data_url
@@ -15,8 +16,7 @@ from halley.predictions.records import OutputFile
 _READER = "service"  # part of what is signed, and of no account
 
 
-@dataclass(frozen=True, kw_only=True)
-class OwnFiles:
+class OwnFiles(msgspec.Struct, frozen=True, kw_only=True):
     """Finds the files behind links to this server, and checks that the links are its own."""
 
     links: LinkSigner

@@ -1,6 +1,6 @@
 """Shared by all runs of a worker: built once."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.open_submits import OpenSubmits
@@ -12,8 +12,7 @@ from halley.predictions.inputs import InputCheck
 from halley.predictions.queue import WorkQueue
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunFiles:
+class RunFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files of a run: staging of its input, its run folder, storing of its output."""
 
     stager: InputStager
@@ -21,8 +20,7 @@ class RunFiles:
     keeper: OutputKeeper
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunParts:
+class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     """The dependencies of a run, apart from its provider."""
 
     queue: WorkQueue
@@ -31,5 +29,5 @@ class RunParts:
     catalog: Catalog
     files: RunFiles
     rules: DispatchRules
-    inputs: InputCheck = field(default_factory=InputCheck)
-    open_submits: OpenSubmits = field(default_factory=OpenSubmits)
+    inputs: InputCheck = msgspec.field(default_factory=InputCheck)
+    open_submits: OpenSubmits = msgspec.field(default_factory=OpenSubmits)
