@@ -1,7 +1,6 @@
 """The GPUs of this machine, and which replica uses which: a whole one, or a declared part of its memory."""
 
 import asyncio
-import csv
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -113,6 +112,8 @@ def nvidia_smi(environ: Mapping[str, str]) -> FindDevices:
 
 def _allowed(table: str, visible: str | None) -> tuple[Device, ...]:
     """The rows of nvidia-smi's table whose index or UUID is in the list of visible devices."""
+    import csv  # many machines have no such tool
+
     names = None if visible is None else [word.strip() for word in visible.split(",") if word.strip()]
     found = []
     for row in csv.reader(table.splitlines(), skipinitialspace=True):
