@@ -77,6 +77,17 @@ async def statuses(world: World, ids: Sequence[str]) -> list[str]:
     return [str((await world.row(one)).status) for one in ids]
 
 
+async def test_a_preview_counts_what_was_created_before_the_clock_was_set_back(world: World) -> None:
+    old = await made(world)
+    world.clock.jump(-86_400)
+    world.clock.advance(60)
+    ids = old + await made(world)
+    reply = await world.post("/v1/bulk-actions/preview", {"action": "cancel", "filter": {"status": "starting"}})
+    preview = reply.json()
+    assert preview["total"] == len(ids)
+    assert (await act(world, "cancel", filter=preview["filter"]))["total"] == len(ids)
+
+
 async def test_what_waits_and_runs_is_canceled(world: World) -> None:
     ids = await made(world, 45)  # more than two batches
     await world.start(ids[0])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -12,7 +12,7 @@ from halley.bulk.ports import BulkPage, BulkStore
 from halley.bulk.records import BulkAction, BulkItem, BulkKind, BulkOutcome, ReasonCount
 from halley.clock import Clock
 from halley.errors import InputInvalid, InvalidField, NotFound
-from halley.ids import NewId
+from halley.ids import NewId, made_at
 from halley.predictions.filters import PredictionFilter
 from halley.predictions.search import SearchPart, SearchStore, never
 from halley.predictions.status import LIVE, TERMINAL
@@ -24,6 +24,8 @@ MOST_NAMED: Final = 1000
 EXAMPLES: Final = 5
 KEPT: Final = timedelta(days=30)
 """How long an action is kept after its end."""
+_NEXT: Final = timedelta(microseconds=1)
+_FINENESS_OF_IDS: Final = timedelta(milliseconds=1)
 ON_REQUEST: Final = "on request"
 
 _NARROWED: Final = {BulkKind.CANCEL: LIVE, BulkKind.RERUN: TERMINAL, BulkKind.DELETE_DATA: TERMINAL}
@@ -89,6 +91,14 @@ class BulkActions:
         self._most = most
         self._executor = executor
         self.turn: Final = executor.turn  # of the background service
+
+    def until_now(self) -> datetime:
+        """The end of a filter, exclusive, that everything fits which was created so far.
+
+        Where the clock was set back, that is later than now.
+        """
+        now, newest = self._clock.now(), made_at(self._new_id())
+        return now + _NEXT if newest is None or newest <= now else newest + _FINENESS_OF_IDS
 
     async def choose(self, request: BulkRequest, account_id: str, *, is_over: Callable[[], bool] = never) -> ChosenSet:
         """The predictions that the action would have if it were made now. Once `is_over` is true the search ends, with

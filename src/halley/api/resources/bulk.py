@@ -1,6 +1,5 @@
 """Actions on many predictions: an extension. They need `read` and `write`, as a filter can be used to read."""
 
-from datetime import timedelta
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -37,7 +36,6 @@ _WHAT: Final = "bulk action"
 _MEMBERS: Final = frozenset({"action", "filter", "predictions", "limit"})
 _MOST_LIMIT: Final = 10**9  # a larger one means the same, and no database could keep it
 _MOST_ONCE: Final = 255
-_NEXT: Final = timedelta(microseconds=1)  # the end of a filter is exclusive
 
 
 async def create(call: Call, parts: ApiContext) -> Response:
@@ -66,7 +64,7 @@ async def preview(call: Call, parts: ApiContext) -> Response:
     require_read(call)
     request = _request(call, await read_small_object(call, parts))
     if request.filter is not None and request.filter.created_before is None:
-        until = replace(request.filter, created_before=parts.clock.now() + _NEXT)
+        until = replace(request.filter, created_before=parts.bulk.until_now())
         request = replace(request, filter=until)
     chosen = await parts.bulk.choose(request, call.account_id, is_over=lambda: GONE_KEY in call.scope)
     if chosen.is_part:

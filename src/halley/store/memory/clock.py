@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 from halley.clock import Clock
 from halley.store.ages import ClockMove, behind
 from halley.store.memory.entries import DISTANT_PAST
@@ -90,6 +92,9 @@ class MemoryClock:
             self._tables.attending_nodes[name] = expires_at + by
         for name, (provider, counted_at, where) in self._tables.submits.items():
             self._tables.submits[name] = provider, counted_at + by, where
+        for used, (key, prediction_id) in self._tables.keys_used.items():
+            moved = msgspec.structs.replace(key, expires_at=key.expires_at + by)
+            self._tables.keys_used[used] = moved, prediction_id
         for bulk in self._tables.bulk.values():
             if bulk.holder is not None:
                 bulk.lease_until += by

@@ -62,7 +62,7 @@ class RepeatRows(SqlitePart):
         return self._writer.submit(_note_repeat, self._counters, prediction_id, at, how, committed=self._refresh)
 
     def forget_idempotency_keys(self, at: datetime, limit: int) -> Awaitable[int]:
-        return self._writer.submit(_forget_idempotency_keys, to_micros(at), limit)
+        return self._writer.submit(_forget_idempotency_keys, self._counters, at, limit)
 
     def _refresh(self, prediction: Prediction | None) -> None:
         if prediction is not None:
@@ -122,5 +122,5 @@ def _note_repeat(
     return msgspec.structs.replace(noted, repeated_creates=noted.repeated_creates + 1)
 
 
-def _forget_idempotency_keys(connection: sqlite3.Connection, at: int, limit: int) -> int:
-    return connection.execute(_FORGET_KEYS, (at, limit)).rowcount
+def _forget_idempotency_keys(connection: sqlite3.Connection, counters: QueueCounters, at: datetime, limit: int) -> int:
+    return connection.execute(_FORGET_KEYS, (to_micros(counters.clock.current(at)), limit)).rowcount

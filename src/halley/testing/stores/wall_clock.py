@@ -10,6 +10,7 @@ from halley.predictions.queue import Claimed
 from halley.store.ports import Store
 from halley.testing.clock import T0
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker, StoreSuite, on_duty, row_of, running
+from halley.testing.stores.repeats import LIFE_SECONDS, under
 
 DAY = 86_400.0
 LEAPS = [DAY, -DAY, 100.0, -100.0]
@@ -113,6 +114,20 @@ class WallClockContract(StoreSuite):
         assert await store.reap(await on_duty(store), maker.clock.now()) == []
         maker.clock.advance(0.01)
         assert len(await store.reap(await on_duty(store), maker.clock.now())) == 1
+
+    @pytest.mark.parametrize("by", LEAPS)
+    async def test_an_idempotency_key_keeps_its_length(self, store: Store, maker: Maker, by: float) -> None:
+        first = (await store.create(under(maker, "k"))).prediction
+        before = maker.clock.now()
+        maker.clock.jump(by)
+        assert await store.forget_idempotency_keys(before, 9) == 0
+        assert (await store.create(under(maker, "k"))).prediction == first, "a repeat runs nothing"
+        maker.clock.advance(LIFE_SECONDS - 0.01)
+        assert await store.forget_idempotency_keys(maker.clock.now(), 9) == 0
+        assert await store.made_under("anna", "k", maker.clock.now()) is not None
+        maker.clock.advance(0.01)
+        assert await store.made_under("anna", "k", maker.clock.now()) is None
+        assert await store.forget_idempotency_keys(maker.clock.now(), 9) == 1
 
     @pytest.mark.parametrize("by", LEAPS)
     async def test_who_is_ready_stays_ready(self, store: Store, maker: Maker, by: float) -> None:
