@@ -14,6 +14,7 @@ from halley.egress.addresses import AddressRules
 from halley.egress.body import FileSink, MemorySink
 from halley.egress.continuing import continuation_headers, save_draft
 from halley.egress.errors import FetchFailed
+from halley.egress.http_client import HttpClient
 from halley.egress.reading import SILENCE_SECONDS, headers_of, read_body
 from halley.egress.reasons import reason
 from halley.egress.targets import EgressTarget, follow, parse_target
@@ -44,7 +45,7 @@ class EgressResponse(msgspec.Struct, frozen=True, kw_only=True):
 class Egress:
     """Sends outbound requests. It keeps no connection between requests, adds no credential and reads no proxy variable.
 
-    The HTTP client is imported at the first request: a server that sends none does not need the memory.
+    The HTTP client is loaded at the first request: a server that sends none does not need the memory.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Egress:
     ) -> None:
         self._rules = rules
         self._resolve = resolve
-        self._tls = tls
+        self._client = HttpClient(tls)
         self._max_redirects = max_redirects
         self._max_concurrent = max_concurrent
         self._turns: anyio.CapacityLimiter | None = None
@@ -194,6 +195,7 @@ class Egress:
         silence_seconds: float = SILENCE_SECONDS,
         rules: AddressRules | None = None,
     ) -> "AsyncIterator[httpcore2.Response]":
+        tls = await self._client.ready(target)
         import httpcore2
 
         from halley.egress.network import GuardedNetwork, system_resolve
@@ -202,7 +204,7 @@ class Egress:
         try:
             async with (
                 httpcore2.AsyncConnectionPool(
-                    ssl_context=self._tls_context(target), network_backend=network, max_connections=1, retries=0
+                    ssl_context=tls, network_backend=network, max_connections=1, retries=0
                 ) as pool,
                 pool.stream(
                     method,
@@ -224,13 +226,6 @@ class Egress:
             raise FetchFailed(f"{target.shown} did not answer in time.") from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise FetchFailed(f"{target.shown} could not be reached: {reason(error)}.") from error
-
-    def _tls_context(self, target: EgressTarget) -> "ssl.SSLContext | None":
-        if target.scheme == "https" and self._tls is None:
-            import httpcore2
-
-            self._tls = httpcore2.default_ssl_context()
-        return self._tls
 
 
 async def _save(

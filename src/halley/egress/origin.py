@@ -11,6 +11,7 @@ from halley.egress.addresses import AddressRules
 from halley.egress.body import MemorySink
 from halley.egress.client import CONNECT_SECONDS, EgressResponse, request_headers
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
+from halley.egress.http_client import HttpClient
 from halley.egress.reading import headers_of, read_body
 from halley.egress.reasons import reason
 from halley.egress.targets import EgressTarget, parse_target
@@ -58,7 +59,7 @@ class OriginClient:
         """
         self._base = _target(url)
         self._resolve = resolve
-        self._tls = tls
+        self._client = HttpClient(tls)
         self._silence_seconds = silence_seconds
         self._kept: httpcore2.AsyncConnectionPool | None = None
         self._is_closed = False
@@ -103,14 +104,15 @@ class OriginClient:
             AddressRefused: the URL leads to another host, port or scheme than this one's.
             FetchFailed: it did not answer 200, or broke off.
         """
-        import httpcore2
-
         target = parse_target(url, self._rules())
         if (target.scheme, target.host, target.port) != (self._base.scheme, *self.host):
             raise AddressRefused(f"{target.shown} is not at {self._base.host_header}.")
+        tls = await self._client.ready(target)
+        import httpcore2
+
         try:
             async with (
-                self._new_pool(target, connections=1) as pool,
+                self._new_pool(tls, connections=1) as pool,
                 pool.stream(
                     "GET",
                     _address(target),
@@ -144,13 +146,14 @@ class OriginClient:
             NotSent: no byte of `content` has left.
             FetchFailed: no answer began, or what is read from it broke off.
         """
-        import httpcore2
-
         target = parse_target(self.url(path), self._rules())
         body = _Body(content)
+        tls = await self._client.ready(target)
+        import httpcore2
+
         try:
             async with (
-                self._new_pool(target, connections=1) as pool,
+                self._new_pool(tls, connections=1) as pool,
                 pool.stream(
                     method,
                     _address(target),
@@ -204,23 +207,22 @@ class OriginClient:
 
     @asynccontextmanager
     async def _pool(self, target: EgressTarget, *, fresh: bool) -> "AsyncIterator[httpcore2.AsyncConnectionPool]":
+        tls = await self._client.ready(target)
         if fresh or self._is_closed:
-            async with self._new_pool(target, connections=1) as pool:
+            async with self._new_pool(tls, connections=1) as pool:
                 yield pool
             return
         if self._kept is None:
-            self._kept = self._new_pool(target, connections=KEPT_CONNECTIONS)
+            self._kept = self._new_pool(tls, connections=KEPT_CONNECTIONS)
         yield self._kept
 
-    def _new_pool(self, target: EgressTarget, *, connections: int) -> "httpcore2.AsyncConnectionPool":
+    def _new_pool(self, tls: "ssl.SSLContext | None", *, connections: int) -> "httpcore2.AsyncConnectionPool":
         import httpcore2
 
         from halley.egress.network import GuardedNetwork, system_resolve
 
-        if target.scheme == "https" and self._tls is None:
-            self._tls = httpcore2.default_ssl_context()
         return httpcore2.AsyncConnectionPool(
-            ssl_context=self._tls,
+            ssl_context=tls,
             network_backend=GuardedNetwork(self._rules(), self._resolve or system_resolve),
             max_connections=connections,
             keepalive_expiry=KEPT_SECONDS,
