@@ -142,13 +142,12 @@ def _routes(upstreams: Upstreams) -> Sequence[RouteBody]:
 def _test(upstreams: Upstreams, version: Version) -> RouteTest:
     route = upstreams.table.find(version.model)
     verdicts = [] if route is None else list(upstreams.routed.verdicts(version.id))
-    order = upstreams.routed.order(version.id)
     return RouteTest(
         model=version.model,
         version=version.id,
         is_checked=version.openapi_schema != UNCHECKED,
         route=None if route is None else route.pattern,
-        provider=LOCAL if route is None else next((slot.name for slot in order), None),
+        provider=LOCAL if route is None else upstreams.routed.next_place(version.id),
         providers=[
             ProviderVerdict(
                 provider=verdict.provider,

@@ -43,6 +43,7 @@ class RouteVerdict(NamedTuple):
 
     `detail` is what the service said about another request, for operators only: it may concern another account.
     `may_probe`: only its limit of submits is reached. It may still get a slot: runs there may wait to be adopted.
+    `is_full`: it has no free slot, so another provider of the route gets the run if it has one.
     """
 
     provider: str
@@ -51,6 +52,7 @@ class RouteVerdict(NamedTuple):
     weight: int | None = None
     detail: str = ""
     may_probe: bool = False
+    is_full: bool = False
 
 
 class RoutedProviders:
@@ -148,6 +150,14 @@ class RoutedProviders:
         if turns is None or not (found or suspect):  # otherwise they would gain turns that they cannot use
             yield from full
 
+    def next_place(self, version: str) -> str | None:
+        """The provider that would get a run of the version now: the first with a free slot, else the first that the
+        run would wait for.
+        """
+        names = [slot.name for slot in self.order(version)]
+        full = {verdict.provider for verdict in self.verdicts(version) if verdict.is_full}
+        return next((name for name in names if name not in full), next(iter(names), None))
+
     def _slot_at(self, name: str) -> HeldSlot | None:
         place = self.places.get(name)
         if place is not None:
@@ -237,12 +247,10 @@ class RoutedProviders:
             return RouteVerdict(LOCAL, takes=False, why="the model is not loaded on this machine")
         waiting = self._queue_length(version)
         if self._spills_over(version, route):
-            return RouteVerdict(
-                LOCAL, takes=True, why=f"if a slot is free here: {waiting} predictions of the model wait"
-            )
-        return RouteVerdict(
-            LOCAL, takes=True, why="the model is loaded" if is_loaded else "the model is loaded on demand"
-        )
+            why = f"if a slot is free here: {waiting} predictions of the model wait"
+        else:
+            why = "the model is loaded" if is_loaded else "the model is loaded on demand"
+        return RouteVerdict(LOCAL, takes=True, why=why, is_full=not self._local.free_slots(version))
 
     def _spills_over(self, version: str, route: RouteSettings) -> bool:
         most = route.spill_over_queue
@@ -276,9 +284,10 @@ class RoutedProviders:
         if report.paused_seconds > 0:
             return RouteVerdict(name, takes=False, why=f"it asked for a pause of {report.paused_seconds:.0f} s more")
         if report.waits_for:
-            return RouteVerdict(name, takes=True, why=f"as soon as it is ready: {report.waits_for}")
+            return RouteVerdict(name, takes=True, why=f"as soon as it is ready: {report.waits_for}", is_full=True)
         if report.in_flight >= report.slots:
-            return RouteVerdict(name, takes=True, why=f"as soon as one of its {report.slots} runs is over")
+            why = f"as soon as one of its {report.slots} runs is over"
+            return RouteVerdict(name, takes=True, why=why, is_full=True)
         if (bucket := report.bucket) is not None and bucket.left is not None and bucket.reset_seconds is not None:
             left = f"it allows {bucket.left} submits in the next {bucket.reset_seconds:.0f} s"
             return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs; {left}")

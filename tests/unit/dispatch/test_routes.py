@@ -99,6 +99,8 @@ class FakePlace:
         self.slots = slots
         self.serving = self.loaded = True
         self.paused_seconds = 0.0
+        self.in_flight = 0
+        self.waits_for = ""
         self.asked: list[str] = []
 
     def serves(self, version: str) -> bool:
@@ -129,7 +131,9 @@ class FakePlace:
         self.slots += 1
 
     def report(self) -> UpstreamReport:
-        return UpstreamReport(in_flight=0, slots=1, paused_seconds=self.paused_seconds)
+        return UpstreamReport(
+            in_flight=self.in_flight, slots=1, paused_seconds=self.paused_seconds, waits_for=self.waits_for
+        )
 
 
 class Routed:
@@ -185,6 +189,22 @@ def test_only_what_is_too_many_goes_elsewhere() -> None:
     assert [choice.take_slot(NEW) for _ in range(4)] == [True, True, True, False]  # none had begun
     here.routed.note_waiting({NEW: 2})
     assert not choice.take_slot(NEW)
+
+
+def test_the_next_place_is_the_first_with_a_free_slot() -> None:
+    here = Routed(spill_over_queue=3)
+    assert here.routed.next_place(NEW) == "local"
+    here.local.slots = 0
+    assert here.routed.next_place(NEW) == "local", "it is waited for"
+    here.routed.note_waiting({NEW: 9})
+    assert here.routed.next_place(NEW) == "a"
+    here.a.in_flight = 1
+    assert here.routed.next_place(NEW) == "b"
+    here.a.in_flight, here.a.waits_for = 0, "Its health is STARTING."
+    assert here.routed.next_place(NEW) == "b"
+    here.b.in_flight = 1
+    assert here.routed.next_place(NEW) == "local"
+    assert weighted(a=1, b=3).routed.next_place(NEW) == "b"
 
 
 def test_it_is_passed_over_while_the_model_is_not_loaded() -> None:
