@@ -21,7 +21,7 @@ from halley.testing.replicate.service import TOKEN, Style
 CLIENTS = 4
 IN_FLIGHT = 8
 QUIET_SECONDS = 3.0
-LEAD = 100  # a create whose prediction waited while 2,000 others were begun cannot be found in a list any more
+LEAD = 100  # a create whose prediction waited while 5,000 others were begun cannot be found in a list any more
 BUILD: Final = Path(__file__).with_name("upstream_build.py")
 PATH: Final = Path(__file__).parents[1]
 # some are claimed at three kills before they are submitted: none of these counts as an attempt
@@ -191,5 +191,6 @@ class UpstreamKills:
             raise Broken(f"{len(unknown)} are unknown, and {self.unknown_count} are listed")
         most = self.service.unclear + self.open_submits if self.service.style == "cometapi" else 0
         if len(unknown) > most:
-            raise Broken(f"{len(unknown)} are unknown; at most {most} may be")
+            why = [row["error"] for row in rows if row["id"] in unknown][:3]
+            raise Broken(f"{len(unknown)} are unknown; at most {most} may be: {why}")
         return len(unknown)

@@ -413,7 +413,7 @@ async def test_one_that_looks_alike_stays_unknown(given: dict[str, Any], is_cert
 async def test_the_list_is_read_back_over_pages() -> None:
     async with world("replicate") as here:
         mine = here.service.begin("test/echo", {"text": "abc"})
-        for number in range(250):
+        for number in range(4500):
             here.service.begin("test/echo", {"text": str(number)})
         assert await here.provider.adopt(work(), None) == mine.id
         assert {asked.headers["host"] for asked in here.service.asked} == {f"127.0.0.1:{here.server.port}"}
@@ -437,7 +437,7 @@ LISTS: dict[str, Callable[[FakeRun], list[dict[str, Any]]]] = {  # pages; the ru
     ],
     "times that are none": lambda run: [{"results": [row_of(run, 0, created_at=17), "no row", None]}],
     "pages by number": lambda run: [{"results": [], "next": "/v1/predictions?page=2"}],
-    "pages without end": lambda run: [{"results": [], "next": "?cursor=again"}] * 40,
+    "pages without end": lambda run: [{"results": [], "next": "?cursor=again"}] * 60,
     "an address that is none": lambda run: [{"results": [], "next": "http://[::1"}],
     "an object for an address": lambda run: [{"results": [], "next": {"cursor": "x"}}],
     "an odd id": lambda run: [{"results": [row_of(run, 0, id="a/b")]}],

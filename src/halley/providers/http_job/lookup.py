@@ -24,10 +24,9 @@ from halley.providers.http_job.templates import Values, refuse_file
 from halley.providers.services.api import Answer, ServiceApi
 from halley.providers.services.batches import with_yields
 from halley.providers.services.creates_in_flight import CreatesInFlight
-from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
+from halley.providers.services.lists import MOST_PAGES, NewestFirst, clock_ahead, latest_of
 from halley.providers.services.runs import Run
 
-PAGES: Final = 20
 _PAUSE_SECONDS: Final = 1.0
 _MILLISECONDS: Final = 1e11  # a larger number is no time in seconds: it would be in the year 5138
 
@@ -112,7 +111,7 @@ class LostJobs:
         handles: list[str] = []
         first = request = _request(form.request, create.values)
         order: NewestFirst | None = None
-        for _ in range(PAGES):
+        for _ in range(MOST_PAGES):
             answer = await self._asked(request)
             if order is None:
                 since = self._clock.now() - timedelta(seconds=self._clock.elapsed() - create.since)

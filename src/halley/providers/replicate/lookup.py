@@ -22,11 +22,10 @@ from halley.providers.replicate.run_matching import RunMatch, has_our_webhook, m
 from halley.providers.services.api import Answer
 from halley.providers.services.batches import with_yields
 from halley.providers.services.creates_in_flight import CreatesInFlight
-from halley.providers.services.lists import NewestFirst, clock_ahead, latest_of
+from halley.providers.services.lists import MOST_PAGES, NewestFirst, clock_ahead, latest_of
 from halley.providers.services.runs import Run
 from halley.providers.services.verdicts import SubmitVerdict, handle_of
 
-PAGES: Final = 20  # of the list, of 100 runs each
 _PAUSE_SECONDS: Final = 1.0
 _LARGE_BYTES: Final = 2**16
 _PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request would have met, too
@@ -179,7 +178,7 @@ class LostCreates:
         path = "/predictions"
         order: NewestFirst | None = None
         given = msgspec.json.decode(create.input)
-        for _ in range(PAGES):
+        for _ in range(MOST_PAGES):
             answer = await self._page(path)
             if order is None:
                 since = self._clock.now() - timedelta(seconds=self._age(create))

@@ -12,6 +12,7 @@ from halley.dispatch.ports import Work
 from halley.egress import EgressResponse
 from halley.ids import made_at
 
+MOST_PAGES: Final = 50  # of one look through a list; it ends earlier at runs that are older than the create
 ANY_AGE_SECONDS: Final = 30 * 86_400.0  # of what was created in the future: the clock was set back since
 CLOCK_SECONDS: Final = 120.0  # a clock that was set by less, while no process of ours ran, changes nothing
 _APART: Final = timedelta(seconds=120)  # how far the clock of a service may be off
