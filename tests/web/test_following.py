@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.world import World, settled
+from api.world import World, schema, settled
 from halley.api.waiting.hold import HOLD_KEY
 from halley.predictions.status import Fact
 from web.browser import Browser
+from web.test_playground import add
 
 pytestmark = pytest.mark.anyio
 
@@ -144,3 +145,20 @@ async def test_a_text_that_looks_like_a_link_to_a_file_stays_a_text(world: World
     page = (await browser.get(f"/ui/predictions/{one}/output")).body.decode()
     assert "&#34;http://localhost:1986/d/x/y.png&#34;" in page
     assert "<img" not in page
+
+
+ARRAY = {"type": "array", "items": {"type": "string"}}
+
+
+@pytest.mark.parametrize(("more", "shown"), [
+    ({}, "&#34;cat&#34;"),
+    ({"x-cog-array-type": "iterator"}, ">catdog<"),
+    ({"x-cog-array-type": "iterator", "x-cog-array-display": "concatenate"}, ">catdog<"),
+])  # fmt: skip
+async def test_a_list_of_texts_is_one_text_only_if_it_is_streamed(
+    world: World, browser: Browser, more: dict[str, str], shown: str
+) -> None:
+    await add(world, "acme/words", json.loads(schema({}, output={**ARRAY, **more})))
+    made = await ended(world, "acme/words", ["cat", "dog"])
+    for path in (f"/ui/predictions/{made}", f"/ui/models/acme/words?prediction={made}"):
+        assert shown in (await browser.get(path)).body.decode(), path

@@ -1,6 +1,7 @@
 """Following one prediction: its events as they happen, and the region of a page that shows its output."""
 
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -8,9 +9,12 @@ from halley.api.http.asgi import Response
 from halley.api.internal import EVENTS
 from halley.errors import NotFound
 from halley.ids import is_id
+from halley.web.pages.opened import output_schema_of
 from halley.web.views.files import read_output_files
+from halley.web.views.outputs import is_list_of_texts
 from halley.web.views.result import FILES, Result, result_of
-from halley.web.views.run import read_run
+from halley.web.views.run import ShownRun, read_run
+from halley.web.views.texts import decode_small
 from halley.web.visit import View, Visit, checked
 
 _POSITION: Final = b"last-event-id"
@@ -62,8 +66,21 @@ async def load_result(visit: Visit, prediction_id: str) -> LoadedResult:
         return LoadedResult(result=result_of(run, ()), prediction=prediction)
     query = {"limit": str(FILES)}
     page = read_output_files(checked(await visit.ask("GET", f"{path}/files", query=query)).body)
-    result = result_of(run, page.results, has_more_files=page.next is not None)
+    is_joined = bool(page.results) or await is_joined_output(visit, run)
+    result = result_of(run, page.results, has_more_files=page.next is not None, is_joined=is_joined)
     return LoadedResult(result=result, prediction=prediction)
+
+
+async def is_joined_output(visit: Visit, run: ShownRun) -> bool:
+    """Whether a list of texts is one text in parts: not, if the model says that its output is an ordinary list."""
+    value = decode_small(run.output)
+    if not is_list_of_texts(value) or len(value) == 1:
+        return True
+    answer = await visit.ask("GET", f"/v1/models/{quote(run.model)}/versions/{quote(run.version, safe='')}")
+    schema = output_schema_of(answer.json()) if answer.is_ok else None
+    if not isinstance(schema, dict) or schema.get("type") != "array":
+        return True
+    return "x-cog-array-type" in schema or "x-cog-array-display" in schema
 
 
 def _path(prediction_id: str) -> str:

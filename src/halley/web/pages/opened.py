@@ -44,14 +44,19 @@ class OpenedModel(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def output_schema(self) -> Any:
         """Of its output; None if it is not known."""
-        document = None if self.version is None else self.version["openapi_schema"]
-        schemas = document.get("components", {}).get("schemas", {}) if isinstance(document, dict) else {}
-        return schemas.get("Output") if isinstance(schemas, dict) else None
+        return output_schema_of(self.version)
 
     def shown(self, tab: str) -> dict[str, Any]:
         """What the header of its pages needs. `tab` is the end of the page's path."""
         tabs = [(f"{self.path}{end}", text) for end, text in TABS]
         return {"opened": self, "tabs": tabs, "tab": f"{self.path}{tab}", "title": self.name}
+
+
+def output_schema_of(version: dict[str, Any] | None) -> Any:
+    """The schema of a version's output; None if it is not known."""
+    document = None if version is None else version["openapi_schema"]
+    schemas = document.get("components", {}).get("schemas", {}) if isinstance(document, dict) else {}
+    return schemas.get("Output") if isinstance(schemas, dict) else None
 
 
 def api_path(visit: Visit) -> str:

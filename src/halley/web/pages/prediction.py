@@ -15,6 +15,7 @@ from halley.api.presentation.paging import read_whole_number
 from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
+from halley.web.pages.following import is_joined_output
 from halley.web.pages.refusals import problem_words
 from halley.web.snippets.code import code_for, shortened
 from halley.web.snippets.request import SnippetRequest
@@ -156,7 +157,8 @@ def path_of(visit: Visit) -> str:
 
 async def _output(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     files = await _asked_files(visit, run, after=0, limit=_FILES)
-    result = result_of(run, files["results"], has_more_files=files["following"] is not None)
+    is_joined = bool(files["results"]) or await is_joined_output(visit, run)
+    result = result_of(run, files["results"], has_more_files=files["following"] is not None, is_joined=is_joined)
     return Tab(data={}, more={"result": result})
 
 

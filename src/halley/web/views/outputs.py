@@ -18,8 +18,11 @@ class ShownOutput(msgspec.Struct, frozen=True, kw_only=True):
     json: TextPart | None = None
 
 
-def shown_output(output: bytes | msgspec.Raw) -> ShownOutput:
-    """The part of an output that is not files, as far as a page shows it."""
+def shown_output(output: bytes | msgspec.Raw, *, is_joined: bool = True) -> ShownOutput:
+    """The part of an output that is not files, as far as a page shows it.
+
+    A list of texts is one text, as models stream it, unless `is_joined` says that it is a list of its own.
+    """
     if size_of(output) == len(_NULL) and bytes(output) == _NULL:
         return ShownOutput()
     value = decode_small(output)
@@ -30,9 +33,14 @@ def shown_output(output: bytes | msgspec.Raw) -> ShownOutput:
         return ShownOutput()
     if isinstance(value, str):
         return ShownOutput(text=_part(value))
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return ShownOutput(text=_part("".join(value)))  # what a model streams
+    if is_joined and is_list_of_texts(value):
+        return ShownOutput(text=_part("".join(value)))
     return ShownOutput(json=pretty(output))
+
+
+def is_list_of_texts(value: Any) -> bool:
+    """Whether it is a list of texts only, and not empty."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 def _is_files_only(value: Any) -> bool:

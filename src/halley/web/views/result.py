@@ -62,14 +62,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.files) or self.output.text is not None or self.output.json is not None
 
 
-def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: bool = False) -> Result:
-    """The run, with the first files of its output."""
+def result_of(
+    run: ShownRun, files: Sequence[ListedFile], *, has_more_files: bool = False, is_joined: bool = True
+) -> Result:
+    """The run, with the first files of its output. `is_joined` is that of `shown_output`."""
     text = "" if run.data_removed else run.logs[-_READ_CHARACTERS:]
     return Result(
         run=run,
         files=files,
         has_more_files=has_more_files,
-        output=_shown(run, has_files=bool(files)),
+        output=_shown(run, has_files=bool(files), is_joined=is_joined),
         table=table_of(decode_small(run.output)),
         log=_tail(text, is_whole=len(text) == len(run.logs)),
         percent=None if run.has_ended else percent_in(text),
@@ -80,10 +82,10 @@ def result_of(run: ShownRun, files: Sequence[ListedFile], *, has_more_files: boo
     )
 
 
-def _shown(run: ShownRun, *, has_files: bool) -> ShownOutput:
+def _shown(run: ShownRun, *, has_files: bool, is_joined: bool) -> ShownOutput:
     if has_files and _is_list_of_links(run.output):
         return ShownOutput()
-    found = shown_output(run.output)
+    found = shown_output(run.output, is_joined=is_joined)
     if found == ShownOutput() and not has_files and run.has_output:
         return ShownOutput(json=pretty(run.output))  # it only looks like a link to a file of ours
     return found
