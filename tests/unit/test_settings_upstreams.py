@@ -111,6 +111,8 @@ def test_they_are_shown_with_their_origins_and_without_any_token(tmp_path):
         (PROVIDER + '[routes."a/b"]\nproviders = ["comet", "comet"]\n', ["names a provider twice"]),
         (PROVIDER + '[routes."a/b"]\nproviders = 3\n', ["routes.a/b.providers", "given.toml"]),
         (PROVIDER + '[routes."a/b"]\nmodel = "c/d"\n', ["[routes.a/b]", "has no providers"]),
+        (PROVIDER + '[routes."a/b.c"]\n', ["[routes.a/b.c]", "given.toml", "is empty; add providers = [...]"]),
+        ("[providers.comet]\n", ["[providers.comet]", "is empty; add kind = ..."]),
         (PROVIDER + '[routes.flux]\nproviders = ["comet"]\n', ["no route flux", '[routes."acme/*"]']),
         (PROVIDER + '[routes."a/b"]\nproviders = ["comet"]\nmodel = "{names}"\n', ["routes.a/b.model", "{owner}"]),
         (

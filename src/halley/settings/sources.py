@@ -29,6 +29,10 @@ class Given(msgspec.Struct, frozen=True):
     base: Path  # relative paths start here
 
 
+# without a setting in it, such a table has no effect, and would be left out without a word
+_NEVER_EMPTY: Final = {"providers": "kind = ...", "routes": "providers = [...]"}
+
+
 def from_files(config: Path | None, folder: Path, user_file: Path) -> Iterable[Given]:
     """Read the user's file, the folder's `halley.toml` and the `--config` file, in this order."""
     if config is not None and not config.is_file():
@@ -74,6 +78,8 @@ def _from_named(table: str, tables: Mapping[str, Any], origin: str, base: Path) 
         group = f"{table}.{chosen}"
         if not isinstance(fields, dict) or split_named(group) is None:
             raise misnamed(table, chosen, origin)
+        if not fields and table in _NEVER_EMPTY:
+            raise SettingsError(f"[{group}] ({origin}) is empty; add {_NEVER_EMPTY[table]}, or remove it.")
         for key, value in fields.items():
             if "." in key:
                 raise unknown(f"{group}.{key}", origin)
