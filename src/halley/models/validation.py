@@ -15,6 +15,7 @@ import msgspec
 
 from halley.errors import InvalidField, Unusable
 from halley.models.faults import LISTED, FaultFinder, Faults, field_at, short
+from halley.models.reachable import reachable
 from halley.models.recursion import without_double_recursion
 from halley.strict_json import is_deeper
 
@@ -42,7 +43,7 @@ class InputSchema:
         try:
             schemas: dict[str, Any] = msgspec.json.decode(document)["components"]["schemas"]
             properties = schemas["Input"].get("properties", {})
-            rules = without_double_recursion(_json_schema(schemas))
+            rules = without_double_recursion(_json_schema(reachable(schemas)))
             make = partial(_compiled, rules)
             self._validator = make({"$ref": "#/components/schemas/Input"})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
