@@ -95,10 +95,13 @@ class FaultFinder:
     def find(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:
         """The faults of a value that `Input` rejects; at least one."""
         found = Faults(most)
-        whole = self._named("Input")
-        self._look(whole, value, (), found, frozenset())
+        try:
+            self._look(self._named("Input"), value, (), found, frozenset())
+        except ValueError:  # a part of the schema is of another kind of schema, and cannot be compiled alone
+            found = Faults(most)
         if not found:
-            self._add(whole.first_error(value), (), found)
+            whole = self._make({"$ref": f"{_REFERENCE}Input"})  # its parts are not compiled alone
+            self._add(_first_error(whole, value), (), found)
         return found.all()
 
     def _look(self, rule: "_Rule", value: Any, path: Path, found: Faults, seen: frozenset[str]) -> None:
@@ -194,17 +197,18 @@ class _Rule:
             word = self._collects[0]
             return (_Said(word, f"the value matches none of the schemas in the keyword {word!r}"),)
         if self._gives_many:
-            error = self.first_error(value)
+            error = _first_error(self.whole, value)
             return () if error is None else (error,)
         return list(self._own_validator.iter_errors(value))
 
-    def first_error(self, value: Any) -> jsonschema_rs.ValidationError | None:
-        """The first error of the whole rule; None if there is none."""
-        try:
-            self.whole.validate(value)
-        except jsonschema_rs.ValidationError as error:
-            return error
-        return None
+
+def _first_error(validator: jsonschema_rs.Draft202012Validator, value: Any) -> jsonschema_rs.ValidationError | None:
+    """The first error of the value; None if there is none."""
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return error
+    return None
 
 
 def _is_large(value: Any) -> bool:

@@ -36,7 +36,7 @@ class InputSchema:
         """Compile `components.schemas.Input` of an OpenAPI document.
 
         Raises:
-            Unusable: the document has no usable input schema.
+            Unusable: the document has no usable input schema, or its `Output` is no schema at all.
         """
         if is_deeper(document, SCHEMA_DEPTH):
             raise Unusable(f"the model's OpenAPI document is nested more than {SCHEMA_DEPTH} deep")
@@ -48,6 +48,8 @@ class InputSchema:
             self._validator = make({"$ref": "#/components/schemas/Input"})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
+        if not isinstance(schemas.get("Output", {}), dict):  # its readers, clients among them, look for members
+            raise Unusable("the Output of the model's OpenAPI document is not an object")
         self.names: Final = frozenset(properties)
         self._is_open = schemas["Input"].get("additionalProperties") is True
         # a list of secrets is a secret, too, and so is an object that contains one

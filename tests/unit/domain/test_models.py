@@ -98,6 +98,20 @@ def test_references_out_of_the_document_are_refused() -> None:
         InputSchema(b'{"openapi":"3.0.2"}')
 
 
+@pytest.mark.parametrize("output", [None, [], True, "text"])
+def test_an_output_that_is_no_object_is_refused(output: object) -> None:
+    with pytest.raises(Unusable, match="Output"):
+        InputSchema(document({}, Output=output))
+
+
+def test_a_tuple_of_an_earlier_draft_still_says_what_is_wrong() -> None:
+    pair = {"type": "array", "minItems": 2, "items": [{"type": "string"}, {"type": "integer"}]}
+    schema = InputSchema(document({"pair": pair, "steps": {"type": "integer"}}))
+    assert schema.faults({"pair": ["a", 1], "steps": 2}) == ()
+    assert [(fault.type, fault.field) for fault in schema.faults({"pair": ["a"]})] == [("minItems", "input.pair")]
+    assert [(fault.type, fault.field) for fault in schema.faults({"steps": "x"})] == [("type", "input.steps")]
+
+
 def test_which_versions_touch_files() -> None:
     assert not uses_files(document({"prompt": {"type": "string"}}))
     assert uses_files(document({"image": {"type": "string", "format": "uri"}}))
