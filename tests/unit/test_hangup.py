@@ -1,5 +1,7 @@
 """A SIGHUP with settings that cannot be used changes nothing, and ends nothing."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -23,6 +25,34 @@ async def test_what_breaks_while_settings_are_read_or_used_ends_nothing(caplog: 
     parts: Any = SimpleNamespace(upstreams=SimpleNamespace(apply=breaks))
     hangup._change_upstreams(parts, Settings(data=Path("/nowhere")))
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+PROVIDER_ADDED = """
+import asyncio, sys, threading
+from pathlib import Path
+from halley.app import hangup
+from halley.settings import CogSettings, ReplicateSettings, Settings
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("halley.providers.") and name.count(".") == 2:
+            print(name, threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watch())
+providers = {
+    "there": ReplicateSettings(kind="replicate", url="http://127.0.0.1:1/v1"),
+    "cog": CogSettings(kind="cog", url="http://127.0.0.1:2"),
+}
+settings = Settings(data=Path("/nowhere"), providers=providers)
+assert asyncio.run(hangup._read_again(lambda: settings)) is settings
+"""
+
+
+def test_the_first_provider_of_a_kind_is_loaded_in_a_thread() -> None:
+    done = subprocess.run([sys.executable, "-c", PROVIDER_ADDED], capture_output=True, text=True, check=True)
+    found = dict(line.split() for line in done.stdout.splitlines())
+    assert {"halley.providers.replicate", "halley.providers.cog", "halley.providers.services"} <= found.keys()
+    assert set(found.values()) == {"False"}
 
 
 def test_a_path_that_cannot_be_one_is_refused() -> None:

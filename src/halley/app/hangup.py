@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from halley.app.services import Services
 from halley.app.start import Start
+from halley.app.upstream_kinds import load_kinds
 from halley.errors import HalleyError
 from halley.settings import Settings, SettingsError, reloaded
 
@@ -43,8 +44,13 @@ async def look_again_on_hangup(parts: Services, start: Start) -> None:
 
 
 async def _read_again(reread: Callable[[], Settings]) -> Settings | None:
+    def read() -> Settings:
+        settings = reread()
+        load_kinds(settings.providers.values())  # here, not in the loop's thread
+        return settings
+
     try:
-        return await asyncio.to_thread(reread)
+        return await asyncio.to_thread(read)
     except SettingsError as error:
         _log.error("SIGHUP: the settings are not valid, and nothing of them is changed: %s", error)
     except Exception:  # noqa: BLE001 - a wrong file must not end the server
