@@ -26,7 +26,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     input: bytes  # JSON object
     context: bytes | None = None  # JSON object of strings
     alone: bool = False  # it was submitted into a slot that was taken with `alone`
-    has_output: bool = False  # some of it is recorded: another run could have another
+    has_output: bool = False  # some output is recorded: a second run could give another one
     has_slot: bool = True  # False only for an adopted run: then no slot is released at its end
     paths: tuple[Pointer, ...] = ()
     fence: int = 0  # of the lease: distinguishes two leases of one attempt
@@ -46,7 +46,7 @@ class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
 
     `paths` point at strings that are local files, `links` at URLs of files elsewhere: both are stored here before the
     output is shown. `origin` is the host and port of the service that has them, which may be at a private address.
-    `passed`: it has links of a service that are not stored here, because its route says so.
+    `passed`: it has links of a service whose files are not stored here, because its route says so.
     """
 
     value: msgspec.Raw
@@ -205,7 +205,7 @@ class Provider(Protocol):
 
 @runtime_checkable
 class BoundProvider(Protocol):
-    """What a provider may say besides, whose runs elsewhere end with the connections of this process."""
+    """An addition to `Provider`, if its runs elsewhere end with the connections of this process."""
 
     @property
     def loses_runs_at_stop(self) -> bool:
@@ -239,14 +239,14 @@ class SubmitQuota(Protocol):
 
 
 class SubmitReports(Protocol):
-    """Learns how submits to a provider end, and how long they and the runs take. Both let every error pass."""
+    """Records how submits to a provider end, and how long submits and runs take. Its blocks let every error pass."""
 
     def submitting(self) -> AbstractContextManager[None]:
         """`Provider.submit` is called in the block."""
         ...
 
     def pass_over(self, version: str, why: str) -> None:
-        """It refuses this version because of itself: others are asked instead for some time."""
+        """It refuses this version for a reason of its own: others get its runs for some time."""
         ...
 
     def running(self) -> AbstractContextManager[None]:

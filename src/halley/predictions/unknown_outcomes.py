@@ -37,7 +37,7 @@ class RunLookup(Protocol):
     """Knows the services elsewhere (implemented by `app` over their providers)."""
 
     def names(self) -> Collection[str]:
-        """Those that are configured. No I/O."""
+        """The names of the configured services. No I/O."""
         ...
 
     async def has_run(self, provider: str, upstream_id: str) -> bool:
@@ -66,7 +66,7 @@ class RetryCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnknownOutcomes:
-    """The ways to settle one. Each makes at most one prediction, whichever comes first."""
+    """The ways to settle an unknown outcome. Together they make at most one prediction: the first one wins."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class UnknownOutcomes:
         self._new_id = new_id
 
     async def adopt(self, prediction_id: str, upstream_id: str, provider: str | None = None) -> Settled:
-        """A person says that this run of the provider is it: follow it to its end. Nothing is submitted.
+        """Follow this run of the provider, which a person has named, to its end. Nothing is submitted.
 
         Raises:
             NotFound: there is no such prediction.

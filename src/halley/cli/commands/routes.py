@@ -61,7 +61,7 @@ def show_choice(
         screen.out_json(found)
         return
     screen.out(str(found.get("provider") or "none"))
-    screen.note(f"route: {found['route']}" if found.get("route") else "no route: it runs on this machine")
+    screen.note(f"route: {found['route']}" if found.get("route") else "no route: the model runs on this machine")
     if not found.get("is_checked"):
         screen.note("inputs are not checked: no provider gives a schema, and the route has none")
     for verdict in found.get("providers") or ():

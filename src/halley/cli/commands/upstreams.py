@@ -26,7 +26,7 @@ def list_upstreams(
 ) -> None:
     """List the services, with their state and last errors.
 
-    Also runs, submits in 24 hours, and predictions with an unknown outcome.
+    Also shows runs, submits in 24 hours, and the number of unknown outcomes.
 
     \b
     Examples:
@@ -83,9 +83,7 @@ def show_upstream(
 @app.command("unknown")
 def list_unknown(
     limit: LimitOption = 20,
-    with_settled: Annotated[
-        bool, typer.Option("--all", help="Also those that another prediction continues by now.")
-    ] = False,
+    with_settled: Annotated[bool, typer.Option("--all", help="Also those that another prediction continues.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -93,7 +91,7 @@ def list_unknown(
 ) -> None:
     """List predictions whose outcome at a service is unknown.
 
-    Look at the service's own list: it says whether you should adopt a run or retry.
+    Look at the list of the service to decide between adopt and retry.
 
     \b
     Examples:
@@ -159,7 +157,7 @@ def retry(
 ) -> None:
     """Submit an unknown prediction again, as a new one.
 
-    If the service did begin the first, both are paid for: look at its list before.
+    If the service has begun the first one, you pay for both: look at its list first.
 
     \b
     Examples:
@@ -207,7 +205,7 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("kind", one.get("kind")),
         ("profile", one.get("profile")),
         ("state", _state(one)),
-        ("why nothing begins", one.get("reason")),
+        ("why it gets no runs", one.get("reason")),
         ("runs", _of(one.get("in_flight"), one.get("slots"))),
         ("submits in 24 hours", _of(one.get("submits"), one.get("max_submits_per_day"))),
         ("submits that it allows", _bucket(one.get("bucket"))),

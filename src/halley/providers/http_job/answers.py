@@ -1,4 +1,4 @@
-"""Reads the answers of a service by the places that its job file names. An answer may be anything."""
+"""Reads the answers of a service at the places that its job file names. An answer may be any JSON, or none."""
 
 import math
 import re
@@ -24,7 +24,9 @@ _MEANINGS: Final[Mapping[str, SubmitVerdict]] = {
 
 
 class JobSnapshot(RunSnapshot, frozen=True, kw_only=True):
-    """What one answer to a poll shows. `progress` is from 0 to 1; `unknown` is a status word that the file has not."""
+    """What one answer to a poll shows. `progress` is from 0 to 1; `unknown` is the status word, if the job file does
+    not have it.
+    """
 
     progress: float | None = None
     unknown: str | None = None
@@ -36,7 +38,7 @@ def is_id(text: str) -> bool:
 
 
 def id_at(places: Places, value: Any) -> str:
-    """The id in an answer: a text or a whole number; "" if there is none that can be one."""
+    """The id in an answer: a text or a whole number; "" if there is none, or it cannot be an id."""
     found = first_of(places, value)
     if isinstance(found, bool) or not isinstance(found, str | int):
         return ""
@@ -44,14 +46,14 @@ def id_at(places: Places, value: Any) -> str:
 
 
 def matches(match: Match, value: Any) -> bool:
-    """Whether the answer has one of the words at its place."""
+    """Whether the answer matches: it has one of the words at the place."""
     found = first_of(match.at, value)
     return found is not None if match.words is None else word_of(found) in match.words
 
 
 def read_create(job: Job, status: int, value: Any) -> SubmitAnswer:
-    """The verdict on a complete answer to a create. Without a rule of the file, only an answer 4xx but 408 proves that
-    nothing was begun: docs/why/providers.md.
+    """The verdict on a complete answer to a create. Without a rule in the file, only a 4xx answer except 408 proves
+    that nothing was begun: docs/why/providers.md.
     """
     handle = id_at(job.create_id, value)
     if 200 <= status < 300 and handle:
@@ -71,7 +73,7 @@ def _verdict(job: Job, status: int, value: Any) -> SubmitVerdict:
 
 
 def read_state(form: AnswerForm, value: Any, handle: str) -> JobSnapshot | str:
-    """The state of a run; a sentence, if the answer does not show it."""
+    """The state of a run; or a sentence that says why the answer does not show it."""
     if value is None:
         return "Its answer to a poll is no JSON."
     if form.id and (other := id_at(form.id, value)) and other != handle:
@@ -95,7 +97,7 @@ def read_state(form: AnswerForm, value: Any, handle: str) -> JobSnapshot | str:
 
 
 def _said(form: AnswerForm, value: Any) -> str:
-    """What an answer says about an error; "" if nothing. It becomes a line later, when no token is in it."""
+    """The error message in an answer; "" if there is none. It becomes one line later, after tokens are removed."""
     found = first_of(form.error, value)
     if isinstance(found, dict):
         return error_text(found) or _shown(found)
@@ -109,7 +111,7 @@ def _shown(value: Any) -> str:
 
 
 def _worth(output: Any) -> Any:
-    """An output that is empty is none yet."""
+    """The output; None if it is empty, because then it may still appear."""
     return None if output in ("", [], {}) else output
 
 
@@ -120,7 +122,7 @@ def _text(value: Any) -> str:
 
 
 def _metric(value: Any) -> Any:
-    """A number as it is, also one in a text, a flag or another text; None for all else."""
+    """A number (also as a text), a boolean or a text; None for anything else."""
     if isinstance(value, str):
         found = _NUMBER.fullmatch(value)
         return float(found[1]) if found else value[:_ERROR_CHARS]

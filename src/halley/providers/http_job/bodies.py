@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON, a form, or a form with files; each value is encoded for where it stands."""
+"""Bodies of requests: JSON, a form, or a form with files. Each value is encoded for its position."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,12 +15,12 @@ _NAME_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
 def filled(body: Any, values: Values) -> Any:
-    """The body with values for its templates; members and items without a value are left out.
+    """The body with values in place of its templates; members and items without a value are left out.
 
-    An inner table or list that is empty by this is left out, too.
+    An inner table or list that becomes empty by this is left out, too.
 
     Raises:
-        Unsendable: a file stands in the middle of a text.
+        Unsendable: a file is part of a longer text.
     """
     if isinstance(body, Template):
         return body.value(values)
@@ -34,7 +34,7 @@ def filled(body: Any, values: Values) -> Any:
 
 
 def encoded(body: Any, encoding: Encoding, boundary: str) -> tuple[str, bytes]:
-    """The content type and the bytes of a filled body. `boundary` stands in no file of it: 128 random bits.
+    """The content type and the bytes of a filled body. `boundary` (128 random bits) occurs in none of its files.
 
     Raises:
         Unsendable: it cannot be encoded so; the message says why.
@@ -50,7 +50,7 @@ def encoded(body: Any, encoding: Encoding, boundary: str) -> tuple[str, bytes]:
 
 
 def _fields(body: Any) -> Iterator[tuple[str, Any]]:
-    """The fields of a form; a list is a field that comes several times."""
+    """The fields of a form; a list becomes several fields of the same name."""
     if not isinstance(body, Mapping):
         raise Unsendable("a form needs a table of fields")
     for name, value in body.items():

@@ -1,4 +1,4 @@
-"""Makes and sends the one create of a prediction."""
+"""Makes the create of a prediction, and sends it once."""
 
 import secrets
 from pathlib import Path
@@ -51,7 +51,7 @@ class JobCreates:
             SubmitRefused: a file of the input is removed, or too large for the service.
         """
         since = self._clock.elapsed() - (0.0 if is_first else age_seconds(work, self._clock))
-        if not is_first:  # it is only compared
+        if not is_first:  # it is only compared with runs in a list
             given = msgspec.json.decode(work.input)
         elif self._job.takes_files:
             given = await to_thread.run_sync(_with_files, work)
@@ -94,7 +94,7 @@ class JobCreates:
 
 
 def _with_files(work: Work) -> dict[str, Any]:
-    """The input, in which each local file is one for a part of a form."""
+    """The input, with each local file as a `JobFile`, which is sent as a part of a form."""
     given = msgspec.json.decode(work.input)
     room = UPLOAD_LIMIT_BYTES  # all of them are in memory while they are sent
     for at in work.paths:
@@ -114,7 +114,7 @@ def _file(path: Path, room_bytes: int) -> tuple[JobFile, int]:
     """The file and its size in bytes.
 
     Raises:
-        SubmitRefused: it cannot be read, or has no room.
+        SubmitRefused: it cannot be read, or is larger than the room that is left.
     """
     try:
         with path.open("rb") as opened:

@@ -12,7 +12,7 @@ from halley.egress import OpenAnswer, OriginClient
 from halley.egress.body import FileSink
 from halley.egress.errors import FetchFailed, TooLarge
 
-SILENCE_SECONDS: Final = 60.0  # a service may read the file from elsewhere before its first byte
+SILENCE_SECONDS: Final = 60.0  # before it sends the first byte, a service may have to fetch the file itself
 
 
 class DownloadRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class DownloadRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Downloaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. Only with status 200 there is a file; `name` is safe for a folder."""
+    """The answer. There is a file only if the status is 200; `name` is a safe file name."""
 
     status: int
     headers: Mapping[str, str]  # names in lower case

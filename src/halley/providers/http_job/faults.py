@@ -1,4 +1,4 @@
-"""Faults of a job file: where, what, and what was probably meant."""
+"""Errors of a job file: where, what, and a suggestion."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ class Unsendable(ValueError):
 
 
 def meant(word: str, known: Iterable[str], *, instead: str = "") -> str:
-    """A sentence with the most similar of the known words; without one, `instead` or all of them."""
+    """A sentence with the known word that is most similar; if none is, `instead`, or all known words."""
     words = sorted(set(known))
     close = get_close_matches(word, words, n=1, cutoff=0.5)
     if close:

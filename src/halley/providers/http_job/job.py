@@ -16,7 +16,7 @@ End = Literal["succeeded", "failed", "canceled"]
 
 
 class JobModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of the service. `value` are constants for its templates."""
+    """A model of the service. `value` has the constants for its templates."""
 
     name: str
     description: str | None
@@ -24,20 +24,20 @@ class JobModel(msgspec.Struct, frozen=True, kw_only=True):
     schema: JobSchema
 
     def values(self, prediction_id: str, given: Mapping[str, Any]) -> Values:
-        """What the names in templates of a create stand for."""
+        """The values of the names in templates of a create."""
         filled = {**self.schema.defaults, **{name: one for name, one in given.items() if one is not None}}
         return {"input": filled, "value": self.value, "prediction": {"id": prediction_id}}
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """Recognises an answer: one of `words` stands at one of the places; None: anything does."""
+    """Recognizes an answer: the value at one of the places `at` is one of `words`; `words` None: it is any value."""
 
     at: Places
     words: frozenset[str] | None
 
 
 class VerdictRule(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer to a create with one of these statuses (None: any) that `match`es (None: every) has this meaning."""
+    """The meaning of an answer to a create that has one of `statuses` (None: any) and matches `match` (None: any)."""
 
     means: Literal["refused", "busy", "unknown"]
     statuses: frozenset[int] | None
@@ -45,7 +45,7 @@ class VerdictRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Where things stand in the answer to a poll, and its words in lower case; None: the run continues."""
+    """Where values are in the answer to a poll. `words` maps status words in lower case to ends; None: no end."""
 
     status: Places
     words: Mapping[str, End | None]
@@ -68,7 +68,7 @@ class ContentForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The list of runs. `is_unique`: our own id stands in each run, so that no other can match."""
+    """The list of runs. `is_unique`: each run in it shows our own id, so that no other run can match."""
 
     request: RequestForm
     following: RequestForm | None  # for the pages after the first
@@ -83,12 +83,12 @@ class FindForm(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_pages(self) -> bool:
-        """Whether it can be read to its end."""
+        """Whether it has pages, so that it can be read to its end."""
         return self.following is not None or bool(self.next)
 
 
 class BalanceForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The request for what is left at the service, and where the number stands in its answer."""
+    """The request for the balance at the service, and where the number is in its answer."""
 
     request: RequestForm
     at: Places
@@ -116,7 +116,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def word_of(value: Any) -> str | None:
-    """A word of a service as text in lower case; None if it is none."""
+    """A status word of a service, as text in lower case; None if the value cannot be one."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int):

@@ -1,4 +1,4 @@
-"""Finds out what became of a create whose answer was lost, in the list of the service, if the job file names one."""
+"""Looks up the run of a create whose answer was lost, in the list of the service, if the job file has one."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -63,7 +63,7 @@ class LostJobs:
         return self._in_flight.sending(self._fingerprint(create))
 
     async def find_begun(self, create: JobCreate, within_seconds: float) -> str | None:
-        """The run that the create began, at one look; None if it cannot be determined now.
+        """The run that the create began, after reading the list once; None if it cannot be determined now.
 
         The create was sent within so many seconds after `create.since`.
 
@@ -123,10 +123,10 @@ class LostJobs:
             async for row in with_yields(rows):
                 at = _time(first_of(form.created_at, row))
                 if order.is_recent(at) and _is_like(form, row, create.values):
-                    # without a time it may be an older one that looks the same
+                    # without a time it may be an older run that matches, too
                     handles.append("" if at is None and not form.is_unique else id_at(form.id, row))
             following = _following(form, first, answer.value, create.values)
-            # a list of one page may be of the last runs only, unless there are none
+            # a list without pages may show only the last runs, unless it is empty
             if order.is_passed or (following is None and (form.has_pages or not rows)):
                 return _only(await self._free(form, create, handles))
             if following is None:
@@ -147,7 +147,7 @@ class LostJobs:
         return answer
 
     async def _free(self, form: FindForm, create: JobCreate, handles: list[str]) -> list[str]:
-        """Without the runs that belong to another prediction of ours; "" for one that may belong to another."""
+        """The handles without runs of other predictions of ours; "" in place of one that may belong to another."""
         if form.is_unique or not any(handles):
             return list(dict.fromkeys(handles))
         named = [handle for handle in handles if handle]
@@ -204,7 +204,7 @@ def _query(link: str) -> list[tuple[str, str]]:
 
 
 def _only(found: list[str]) -> str | None:
-    """The one run that it is; None if there is none.
+    """The one run that matches; None if there is none.
 
     Raises:
         OutcomeUnknown: several could be it.

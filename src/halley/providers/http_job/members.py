@@ -1,4 +1,4 @@
-"""Finds the first member of a job file that no table has, and says which was meant."""
+"""Checks the members of a job file; the error for an unknown one suggests the most similar name."""
 
 import math
 from datetime import date, time

@@ -1,4 +1,4 @@
-"""The output of a run: links are stored here, and what a content route has is fetched with the token."""
+"""The output of a run: its links, and the files of a content route, which are fetched with the token."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
@@ -36,21 +36,21 @@ MOST_FILES: Final = 100  # of one run, fetched one after the other
 PAUSES_SECONDS: Final = (1.0, 4.0, 15.0)  # between the tries: a service may say `completed` before the file is there
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PAGES: Final = frozenset({"text/html", "application/json", "application/problem+json"})  # an error, with status 200
-_FOLDER: Final = f"{COPIES}/content"  # what is written there is not written again, so that it need not be copied
+_FOLDER: Final = f"{COPIES}/content"  # files there are not changed any more, so that they need not be copied
 
 T = TypeVar("T")
 _Kind = Literal["path", "link", "data"]
 
 
 class _File(NamedTuple):
-    """A file of an output: a path here, a link elsewhere, or a `data:` URL."""
+    """A file of an output: a path on this machine, a link, or a `data:` URL."""
 
     text: str
     kind: _Kind
 
 
 class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that has succeeded: the output that its last answer has, and the values for a content route."""
+    """A run that has succeeded: the output in its last answer, and the values for a content route."""
 
     model: JobModel
     output: Any
@@ -72,19 +72,19 @@ class JobOutputs:
         self._rules = LinkRules(host=own, origin=origin.host)
 
     def is_missing(self, model: JobModel, output: Any) -> bool:
-        """Whether a run that has succeeded has no output, or none yet."""
+        """Whether a run that has succeeded shows no output, or not yet."""
         content = self._job.content
         return output is None and not (
             content is not None and not content.takes_output and model.schema.has_file_output
         )
 
     def reader(self, run: FinishedRun) -> OutputReader:
-        """Reads the output of one run, if it is not fetched as a file."""
+        """The reader for an output that is not fetched as files."""
         schema, rules = run.model.schema, msgspec.structs.replace(self._rules, passes=run.passes)
         return OutputReader(b"" if schema.is_any_output else schema.document, rules)
 
     async def parts(self, run: FinishedRun, reader: OutputReader) -> Iterator[OutputPart]:
-        """The output, without what `reader` has given of it; made when it is asked for.
+        """The output, without the parts that `reader` has given already.
 
         Raises:
             HalleyError: it is not available; the message says why.
@@ -147,7 +147,7 @@ class JobOutputs:
         return await self._tried(ask)
 
     async def _file(self, request: JobRequest, folder: Path) -> _File:
-        """The file, or a link to it, if the content route redirects: the token goes to this service only."""
+        """The file; or a link to it, if the content route redirects, because the token is sent only to this service."""
         limits = self._job.limits
         draft = folder / "fetched.part"
         await to_thread.run_sync(_cleared, folder, draft)
@@ -176,7 +176,9 @@ class JobOutputs:
         return _File(str(path), "path")
 
     def _linked(self, item: Any, base64: str | None = None) -> _File:
-        """A file that the service names in an answer, or whose bytes are there: `base64` is the type of such files."""
+        """A file that the service names in an answer; with `base64`, the type of the files whose bytes are in the
+        answer.
+        """
         if isinstance(item, str) and is_url(item):
             return _File(item.strip(), "link")
         if isinstance(item, str) and is_data_url(item):
@@ -188,7 +190,7 @@ class JobOutputs:
         raise Refused(f"The service has as its output {shown!r}, which is no link to a file.")
 
     async def _tried(self, fetch: Callable[[], Awaitable[T]]) -> T:
-        """Fetch it; a fault that may pass is tried again after a pause. A full disk is waited for, as everywhere."""
+        """Fetch it; after an error that may be temporary, try again after a pause. While the disk is full, wait."""
         for seconds in PAUSES_SECONDS:
             try:
                 return await self._with_room(fetch)
@@ -223,5 +225,5 @@ def _items(found: Any) -> list[Any]:
 
 
 def _named(name: str, kind: str) -> str:
-    """The name of a file; what has no extension gets that of its type."""
+    """The name of a file; without an extension, it gets that of its type."""
     return safe_name(name if split_suffix(name)[1] else f"{name}{suffix_for(kind)}")

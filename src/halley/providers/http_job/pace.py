@@ -1,4 +1,4 @@
-"""Spreads creates over time, as a job file asks for it."""
+"""Spreads creates over time, if the job file has `creates_per_minute`."""
 
 from math import ceil
 
@@ -25,7 +25,7 @@ class CreatePace:
         return None if not self._seconds else 0 if self.paused_seconds > 0 else 1
 
     def take(self) -> None:
-        """One is sent now.
+        """Note that a create is sent now.
 
         Raises:
             ProviderBusy: none may be sent now.

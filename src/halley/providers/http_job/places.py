@@ -1,4 +1,4 @@
-"""Reads the tables of a job file that say where things stand in answers, and what they mean there."""
+"""Reads the tables of a job file that say where values are in answers, and what they mean."""
 
 import re
 from collections.abc import Mapping

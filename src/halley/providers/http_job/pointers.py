@@ -1,4 +1,4 @@
-"""JSON pointers: where a value stands in an answer. Source: RFC 6901.
+"""JSON pointers: where a value is in an answer. Source: RFC 6901.
 
 Reading is linear in the length of the pointer and of what is read: there are no wildcards and no expressions.
 """
@@ -18,7 +18,9 @@ Steps = tuple[str, ...]
 
 
 class ValuePlace(msgspec.Struct, frozen=True):
-    """Where a value stands: `at`, inside the JSON in the text there (`json`), in each item of a list (`each`)."""
+    """Where a value is: at the pointer `at`; then at `json` inside the JSON text there; then at `each` in each item of
+    the list there.
+    """
 
     at: Steps
     json: Steps | None = None
@@ -48,7 +50,7 @@ def parse_pointer(text: str) -> Steps:
     """The steps of a pointer.
 
     Raises:
-        ValueError: it is none; the message says what it could be.
+        ValueError: it is not a pointer; the message suggests one.
     """
     if text and not text.startswith("/"):
         hint = f" Did you mean {_as_pointer(text)!r}?" if _OTHER_FORM.fullmatch(text) else ""
@@ -62,7 +64,7 @@ def parse_pointer(text: str) -> Steps:
 
 
 def find(value: Any, steps: Sequence[str]) -> Any:
-    """The value at the end of the steps; None if there is nothing, or null."""
+    """The value at the end of the steps; None if there is no value, or null."""
     for step in steps:
         if isinstance(value, dict):
             value = value.get(step)
@@ -74,7 +76,7 @@ def find(value: Any, steps: Sequence[str]) -> Any:
 
 
 def _decoded(value: Any) -> Any:
-    """The JSON in a text; what is no text is JSON already."""
+    """The value of a JSON text; a value that is not a text is returned as it is."""
     if not isinstance(value, str):
         return value
     try:

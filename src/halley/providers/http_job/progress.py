@@ -7,13 +7,13 @@ _BAR: Final = 20
 
 
 class ProgressLines:
-    """The lines of one run. They are the same for every follower of it: one for each step that was passed."""
+    """The lines of one run, one for each step that was reached: the same lines for every follower."""
 
     def __init__(self) -> None:
         self._passed = 0
 
     def until(self, progress: float | None) -> str:
-        """The lines up to this progress, from 0 to 1, that were not given yet."""
+        """The lines up to this progress (from 0 to 1) that were not returned before."""
         reached = 0 if progress is None else int(progress * STEPS + 1e-9)
         lines = [_line(step) for step in range(self._passed + 1, reached + 1)]
         self._passed = max(self._passed, reached)

@@ -35,7 +35,7 @@ from halley.providers.services.provider import ServiceProvider, ServiceRules, no
 from halley.providers.services.runs import Run, slots_of
 from halley.providers.services.verdicts import SubmitVerdict
 
-_MOST_ASKED: Final = 10  # models that an id is looked for at
+_MOST_ASKED: Final = 10  # models with which an id is looked up
 
 
 class JobRules(ServiceRules, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class JobRules(ServiceRules, frozen=True, kw_only=True):
 
 
 class JobRun(Run):
-    """One run there, with its model and what is needed at its end."""
+    """One run at the service, with its model and what is needed at its end."""
 
     def __init__(self, handle: str, work: Work, model: JobModel, *, is_new: bool) -> None:
         super().__init__(handle, work, is_new=is_new)
@@ -54,7 +54,7 @@ class JobRun(Run):
 
     @property
     def values(self) -> Values:
-        """What the names in templates of its requests stand for."""
+        """The values of the names in templates of its requests."""
         return _values(self.handle, self.model, self.prediction_id)
 
 
@@ -107,7 +107,7 @@ class JobProvider(ServiceProvider[JobRun]):
             )
 
     async def submit(self, work: Work) -> str:
-        model = self._model(work)  # it stays this one, also if its route is removed meanwhile
+        model = self._model(work)  # looked up once: its route may be removed meanwhile
         create = await self._creates.make(work, model, is_first=True)
         request = await self._creates.request(create)
         self._pace.check_submit()
@@ -128,7 +128,7 @@ class JobProvider(ServiceProvider[JobRun]):
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         try:
             model = self._model(work, may_be_former=True)
-        except SubmitRefused as error:  # it may have a run: that is asked for when the file has the model again
+        except SubmitRefused as error:  # it may have a run, which can be looked up when the file has the model again
             raise ProviderBusy(str(error)) from error
         if handle is None and (mine := self._submitted_before(work)) is not None:
             handle = mine
@@ -170,7 +170,9 @@ class JobProvider(ServiceProvider[JobRun]):
         return UpstreamModel(model=model.name, version=None, openapi_schema=document, description=model.description)
 
     async def has_run(self, handle: str) -> bool:
-        for model in list(self._job.models.values())[:_MOST_ASKED]:  # the address may have a word of the model
+        for model in list(self._job.models.values())[
+            :_MOST_ASKED
+        ]:  # the path of the request may contain a constant of the model
             if is_id(handle) and await self._is_known(handle, _values(handle, model), is_patient=False):
                 return True
         return False
@@ -220,8 +222,8 @@ class JobProvider(ServiceProvider[JobRun]):
         return fault
 
     async def _is_known(self, handle: str, values: Values, *, is_patient: bool = True) -> bool:
-        """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
-        404, too.
+        """Whether the service has this run. Asks for `gone_seconds`, as for a followed run: a proxy in front of the
+        service may answer 404, too.
 
         Raises:
             ProviderBusy: it cannot be asked now.
@@ -295,4 +297,4 @@ class JobProvider(ServiceProvider[JobRun]):
 
 
 _NO_CANCEL: Final = Answer(response=EgressResponse(status=501, headers={}, body=b""), body=None, fault="")
-"""As a service answers that cannot cancel: nothing is sent to one whose job file has no [cancel]."""
+"""The answer that stands for "cannot cancel": without [cancel] in the job file, no request is sent."""

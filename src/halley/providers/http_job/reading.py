@@ -1,4 +1,4 @@
-"""Reads a job file and checks it whole, so that `halley config validate` finds what a run would stumble over."""
+"""Reads and checks a whole job file, so that `halley config validate` finds all errors before a run does."""
 
 import re
 import tomllib
@@ -65,11 +65,11 @@ def read_job(path: Path) -> Job:
 
 
 def job_of(text: str, folder: Path) -> Job:
-    """The job that the text of a file describes; schema files are looked for from `folder`.
+    """The job that the text of a file describes; relative paths of schema files begin at `folder`.
 
     Raises:
         JobFileError: something in it is wrong.
-        ValueError, RecursionError: it is no TOML, or none that can be read.
+        ValueError, RecursionError: it is not TOML, or cannot be read.
     """
     table = converted(tomllib.loads(text))
     models = {name: _model(name, one, folder) for name, one in table.models.items()}
@@ -198,7 +198,7 @@ def _names_us(template: Template) -> bool:
 
 
 def _check_ids(job: Job) -> None:
-    """The requests for one run name it."""
+    """Check that the requests about one run contain its id."""
     for form in (job.poll, job.cancel):
         if form is not None and all(name.root != "id" for name in form.names()):
             raise JobFileError(form.place, "it does not have {id}, so that every run would be the same.")
@@ -207,7 +207,7 @@ def _check_ids(job: Job) -> None:
 
 
 def _check_outputs(job: Job) -> None:
-    """Each model's output stands somewhere."""
+    """Check that the output of each model is defined."""
     if job.content is not None and job.content.takes_output and not job.answer.output:
         raise JobFileError("content", "it has {output}, and answer.output does not say where that stands.")
     if job.answer.output:

@@ -14,7 +14,7 @@ from halley.providers.http_job.tables import Encoding, RequestTable
 from halley.providers.http_job.templates import Name, Template, Values, parse_template
 
 Known = Mapping[str, Sequence[str] | None]
-"""Names that templates may have, see `parse_template`."""
+"""The names that templates may contain; see `parse_template`."""
 
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
@@ -67,7 +67,7 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
         """The request with these values.
 
         Raises:
-            Unsendable: a value cannot stand where it would; the message says where.
+            Unsendable: a value is not possible at its position; the message says where.
         """
         try:
             headers = tuple(self._headers(values))
@@ -127,7 +127,7 @@ def request_form(table: RequestTable, place: str, known: Known) -> RequestForm:
 
 def check_header_name(name: str, place: str) -> None:
     """Raises:
-    JobFileError: no header has this name, or it is written by us.
+    JobFileError: no header can have this name, or Halley sets this header itself.
     """
     if not _HEADER.fullmatch(name):
         raise JobFileError(place, f"{name!r} is no name of a header.")
@@ -177,7 +177,7 @@ def path_template(text: str, place: str, known: Known) -> Template:
     """The template of a path below the url of the provider.
 
     Raises:
-        JobFileError: it is none, or would lead elsewhere.
+        JobFileError: it is not a path, or would lead to another place.
     """
     found = _template(text, place, known)
     literal = "".join(part if isinstance(part, str) else "x" for part in found.parts)

@@ -1,8 +1,8 @@
 """Templates: texts with names in braces, which are replaced by values. There are no expressions.
 
 `{{` and `}}` stand for braces. A text that is only a name, such as "{input.seconds}", stands for the value itself, with
-its type; in any other text the value is written as text. A template whose name has no value has none either, and what
-it stands in is left out.
+its type; in any other text the value is written as text. A template whose name has no value has no value either, and
+the member with it is left out.
 """
 
 import re
@@ -18,11 +18,11 @@ MOST_NAMES: Final = 50  # in one text
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 Values = Mapping[str, Any]
-"""What names stand for: `input` and `value` are objects, others are single values."""
+"""The values of names: `input` and `value` are objects, the others are single values."""
 
 
 class JobFile:
-    """A file of an input, for a part of a form. It is no record: nothing encodes it by mistake."""
+    """A file of an input, for a part of a form. Not a msgspec struct, so that it is not encoded as JSON by mistake."""
 
     def __init__(self, *, path: Path, name: str, content_type: str) -> None:
         self.path: Final = path
@@ -58,7 +58,7 @@ class Template(msgspec.Struct, frozen=True):
         return (part for part in self.parts if isinstance(part, Name))
 
     def value(self, values: Values) -> Any:
-        """What it stands for; None if a name has no value."""
+        """Its value; None if a name has no value."""
         if len(self.parts) == 1 and isinstance(only := self.parts[0], Name):
             return only.find(values)
         return self.text(values)
@@ -86,7 +86,7 @@ def parse_template(text: str, known: Mapping[str, Sequence[str] | None]) -> Temp
     """`known` maps the roots of names to their members; () if the name has none, None if any may exist.
 
     Raises:
-        ValueError: a brace stands alone, or a name is not known; the message has the most similar one.
+        ValueError: a single brace, or an unknown name; the message suggests the most similar one.
     """
     parts: list[str | Name] = []
     for piece in _PIECE.finditer(text):
@@ -140,7 +140,7 @@ def _name(text: str, known: Mapping[str, Sequence[str] | None]) -> Name:
     return Name(root, member)
 
 
-_WHOLE: Final = frozenset({"input", "id", "output", "cursor"})  # may stand without a member
+_WHOLE: Final = frozenset({"input", "id", "output", "cursor"})  # names that may be used without a member
 
 
 def _listed(root: str, members: Sequence[str] | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from halley.providers.http_job.templates import Name, Template
 
 def check_inputs(create: RequestForm, models: Mapping[str, JobModel]) -> None:
     """Raises:
-    JobFileError: an input is sent nowhere, or a file where none can stand.
+    JobFileError: an input is not sent, or a file is at a position where files are not possible.
     """
     names = list(create.names())
     if any(name.root == "input" and name.member is None for name in names):

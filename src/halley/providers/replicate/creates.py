@@ -1,4 +1,4 @@
-"""Makes and sends the one create of a prediction."""
+"""Makes the create of a prediction, and sends it once."""
 
 from typing import Any, Final
 

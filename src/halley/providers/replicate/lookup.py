@@ -1,4 +1,4 @@
-"""Finds out what became of a create whose answer was lost, without creating anything twice."""
+"""Looks up the run of a create whose answer was lost, without creating anything twice."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -32,7 +32,7 @@ _PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request w
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs of the list that can be the one that is looked for: `sure` have our input, `others` could have it.
+    """Runs in the list that may be the wanted one: `sure` have our input, `others` could have it.
 
     `is_complete`: the list was read back to the time of the prediction.
     """
@@ -105,7 +105,7 @@ class LostCreates:
         raise OutcomeUnknown("The service has no list in which it could be looked for.")
 
     async def find_begun(self, create: Create, within_seconds: float) -> str | None:
-        """The run in the list that is surely this create's, long after it; nothing is sent but requests for the list.
+        """The run in the list that this create surely began; called long after the create. Only the list is requested.
 
         The create was sent within so many seconds after `create.since`.
 
@@ -215,7 +215,9 @@ class LostCreates:
     async def _free(
         self, create: Create, sure: list[str], others: list[str], *, is_complete: bool, is_proven: bool = False
     ) -> Found:
-        """Without the runs that belong to another prediction of ours, and without certainty about those that may."""
+        """The candidates without runs of other predictions of ours; one that may be of another one is not sure any
+        more.
+        """
         handles = [handle for handle in (*sure, *others) if handle]
         taken = (await self._taken(handles) if handles else frozenset()) | self._followed_for_others(create)
         # also by a provider of another name, which may be another service
@@ -241,7 +243,7 @@ class LostCreates:
 
 
 def _only(found: Found) -> str | None:
-    """The one run that it is; None if there is none.
+    """The one run that matches; None if there is none.
 
     Raises:
         OutcomeUnknown: several could be it, one could be another, or more could have been begun than were read.

@@ -13,7 +13,7 @@ from halley.providers.replicate.api import UpstreamApi, model_path
 from halley.providers.services.answers import Body
 
 _DESCRIPTION_CHARS: Final = 10_000
-KEPT_SECONDS: Final = 300.0  # for which version a model is run by
+KEPT_SECONDS: Final = 300.0  # how long the version by which a model is run is cached
 _ID: Final = re.compile(r"[0-9a-f]{64}")  # others hide it: `hidden`, `dp-` with digits
 
 

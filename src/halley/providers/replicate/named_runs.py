@@ -1,4 +1,4 @@
-"""Finds the run of a lost create by a webhook: its address has a token of this create alone, its body names the run."""
+"""Finds the run of a lost create by its webhook: the address has a token of this create, and the body names a run."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -16,14 +16,14 @@ from halley.providers.services.api import NOT_SHOWN
 from halley.providers.services.verdicts import handle_of, is_handle
 from halley.wakeable_sleep import WakeableSleep
 
-LOOK_SECONDS: Final = 1.0  # between two looks at the same run
+LOOK_SECONDS: Final = 1.0  # between two requests for the same run
 
 Taken = Callable[[Create, Sequence[str]], Awaitable[frozenset[str]]]
 """Which of these runs belong to other predictions of ours."""
 
 
 class NamedRuns:
-    """The runs that webhooks for one create have named. What they say is checked at the service."""
+    """The runs that webhooks for one create have named. Each is checked at the service."""
 
     def __init__(self, create: Create, hook: Hook | None, *, api: UpstreamApi, taken: Taken, clock: Clock) -> None:
         """`hook` None: the create has no webhook."""

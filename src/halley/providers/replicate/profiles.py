@@ -14,7 +14,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     `key_seconds`: how long an idempotency key certainly belongs to its prediction; 0: the service takes none.
     `settle_seconds`: a run that its list does not show so long after the create was not begun; None: it has no list
-    that proves this. `delivery_hosts` serve output files, with all their subdomains.
+    that could prove this. `delivery_hosts` serve output files, with all their subdomains.
     """
 
     name: str
@@ -70,4 +70,4 @@ PROFILES: Final = {
         ),
     )
 }
-"""By the word of the setting `profile`."""
+"""By the value of the setting `profile`."""

@@ -200,8 +200,8 @@ class ReplicateProvider(ServiceProvider[Run]):
         return self._dependencies.public_url if can_reach else None
 
     async def _is_known(self, handle: str) -> bool:
-        """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
-        404, too.
+        """Whether the service has this run. Asks for `gone_seconds`, as for a followed run: a proxy in front of the
+        service may answer 404, too.
         """
         end = self._clock.monotonic() + self._poll_rules.gone_seconds
         pause = self._poll_rules.first_seconds

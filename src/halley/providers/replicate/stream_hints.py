@@ -1,4 +1,4 @@
-"""Listens to the event stream of a run, as a hint that there is something new; what is new is read by a poll."""
+"""Listens to the event stream of a run. An event is only a hint that the run has changed: a poll reads the change."""
 
 import asyncio
 import logging

@@ -33,8 +33,8 @@ def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -
 
 
 def proves_nothing(profile: Profile, response: EgressResponse, body: Body | None) -> bool:
-    """Whether the service itself refused, so that nothing was created. All else leaves it open, also where its guide
-    says "retry".
+    """Whether the service itself refused, so that nothing was created. Any other answer proves nothing, even if the
+    guide of the service says "retry".
     """
     status = response.status
     if 400 <= status < 500:
@@ -45,13 +45,13 @@ def proves_nothing(profile: Profile, response: EgressResponse, body: Body | None
 
 
 def _is_problem(response: EgressResponse, body: Body | None) -> bool:
-    """Whether the service itself wrote it, and not a proxy before it."""
+    """Whether the service itself wrote the answer, and not a proxy in front of it."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/problem+json" and body is not None and body.get("status") == response.status
 
 
 def _recognized_by_key(body: Body | None) -> SubmitAnswer | None:
-    """What another Halley says about the idempotency key, which is of this one prediction."""
+    """The verdict of another Halley about the idempotency key, which belongs to this one prediction."""
     title = None if body is None else body.get("title")
     if title == _IN_FLIGHT:
         return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text="It still answers an earlier request for the same.")

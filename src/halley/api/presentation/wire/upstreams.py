@@ -25,8 +25,8 @@ class Latency(msgspec.Struct, kw_only=True):
 
 
 class Bucket(msgspec.Struct, kw_only=True):
-    """The limits of a service for submits, as its answers said: `left` of `limit` until a new period begins in
-    `reset_seconds`, and after a refusal how many may be without an answer `at_once`.
+    """The limits of a service for submits, as its answers state them: `left` of `limit` until a new period begins in
+    `reset_seconds`. After a refusal, at most `at_once` submits are without an answer at the same time.
     """
 
     left: int | None
@@ -36,7 +36,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
 
 class AddressBody(msgspec.Struct, kw_only=True):
-    """One of several addresses of a service. `reason` says why nothing begins there; null if runs do."""
+    """One of several addresses of a service. `reason` says why it gets no runs; null if it does."""
 
     url: str
     reason: str | None
@@ -45,7 +45,7 @@ class AddressBody(msgspec.Struct, kw_only=True):
 
 
 class Balance(msgspec.Struct, kw_only=True):
-    """What was left at a service at a time, in money or credit as it counts them."""
+    """How much money or credit was left at a service at the time `at`, in the unit of the service."""
 
     left: float
     unit: str | None
@@ -53,8 +53,8 @@ class Balance(msgspec.Struct, kw_only=True):
 
 
 class UpstreamBody(msgspec.Struct, kw_only=True):
-    """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
-    It has opened `opened` times since the start, and stays open for `open_seconds`.
+    """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` gets one as a
+    probe. It has opened `opened` times since the start, and stays open for `open_seconds`.
 
     `addresses` has those of a service whose addresses have slots of their own. `unknown` counts predictions of which it
     is not known whether they ran there, `submits` what was submitted in the last 24 hours; `max_submits_per_day` is
@@ -91,7 +91,7 @@ class UpstreamPage(ListPage, kw_only=True):
 
 
 class SettlementBody(msgspec.Struct, kw_only=True):
-    """Which prediction continues one whose outcome was unknown, and how that came about."""
+    """Which prediction continues one whose outcome was unknown, and how it was settled."""
 
     prediction: str
     continued_by: str
@@ -100,7 +100,7 @@ class SettlementBody(msgspec.Struct, kw_only=True):
 
 
 class AdoptRun(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A run of a service. `provider` is the one that the prediction was submitted to, if it is left out."""
+    """A run of a service. Without `provider`, it is the one to which the prediction was submitted."""
 
     upstream_id: str
     provider: str | None = None
@@ -124,13 +124,13 @@ class UnknownOutcome(msgspec.Struct, kw_only=True):
 
 
 class UnknownPage(ListPage, kw_only=True):
-    """The newest of them."""
+    """The newest predictions with an unknown outcome."""
 
     results: list[UnknownOutcome]
 
 
 class RouteBody(msgspec.Struct, kw_only=True):
-    """A route: `name` is a model or a pattern, `model` what it is called at the services elsewhere.
+    """A route: `name` is a model or a pattern, `model` is its name at the services elsewhere.
 
     `weights` is null if its providers are used in order. `vault`: whether outputs are copied here, or keep the links of
     the service.
