@@ -95,6 +95,10 @@ class MemoryClock:
         for used, (key, prediction_id) in self._tables.keys_used.items():
             moved = msgspec.structs.replace(key, expires_at=key.expires_at + by)
             self._tables.keys_used[used] = moved, prediction_id
+        for digest, one in self._tables.sign_ins.items():
+            self._tables.sign_ins[digest] = msgspec.structs.replace(
+                one, created_at=one.created_at + by, ends_at=one.ends_at + by
+            )
         for bulk in self._tables.bulk.values():
             if bulk.holder is not None:
                 bulk.lease_until += by

@@ -24,6 +24,7 @@ _MOVE_NODES: Final = "UPDATE attending_nodes SET expires_at = expires_at + ?"
 _MOVE_BULK: Final = "UPDATE bulk_actions SET lease_until = lease_until + ? WHERE state = 'running'"
 _MOVE_SUBMITS: Final = "UPDATE submits SET at = at + ?"
 _MOVE_KEYS: Final = "UPDATE idempotency SET expires_at = expires_at + ?"
+_MOVE_SIGN_INS: Final = "UPDATE sign_ins SET created_at = created_at + ?1, ends_at = ends_at + ?1"
 _NEAR_DEADLINES: Final = (
     "UPDATE predictions SET deadline_at = ?1 + deadline_at - created_at, revision = revision + 1"
     f" WHERE {_OPEN_DEADLINE} AND created_at > ?1 AND deadline_at > created_at"
@@ -127,6 +128,7 @@ def _move(connection: sqlite3.Connection, at: datetime, by: int) -> None:
         _MOVE_NODES,
         _MOVE_SUBMITS,
         _MOVE_KEYS,
+        _MOVE_SIGN_INS,
         _MOVE_BULK,
     ):
         connection.execute(statement, (by,))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from halley.keys.records import SignIn
 from halley.predictions.ports import NewPrediction
 from halley.predictions.queue import Claimed
 from halley.store.ports import Store
@@ -128,6 +129,16 @@ class WallClockContract(StoreSuite):
         maker.clock.advance(0.01)
         assert await store.made_under("anna", "k", maker.clock.now()) is None
         assert await store.forget_idempotency_keys(maker.clock.now(), 9) == 1
+
+    @pytest.mark.parametrize("by", LEAPS)
+    async def test_a_sign_in_keeps_its_length(self, store: Store, maker: Maker, by: float) -> None:
+        made, ends = maker.clock.now(), maker.clock.now() + SOON
+        await store.put_sign_in(SignIn(digest=b"d", key_id="k", created_at=made, ends_at=ends))
+        maker.clock.jump(by)
+        await store.create(maker.new())
+        found = await store.find_sign_in(b"d")
+        assert found is not None
+        assert (found.created_at - made, found.ends_at - ends) == (timedelta(seconds=by), timedelta(seconds=by))
 
     @pytest.mark.parametrize("by", LEAPS)
     async def test_who_is_ready_stays_ready(self, store: Store, maker: Maker, by: float) -> None:
