@@ -104,6 +104,20 @@ async def test_a_run_with_a_secret_is_run_again_by_its_form(world: World, browse
     assert len((await world.get("/v1/predictions")).json()["results"]) == 1
 
 
+async def test_what_stands_for_a_secret_is_not_sent_as_one(world: World, browser: Browser) -> None:
+    inputs = {"prompt": {"type": "string"}, "token": {"type": "string", "format": "password", "x-cog-secret": True}}
+    await add(world, "acme/hidden", json.loads(schema(inputs)))
+    sent = {"version": "acme/hidden", "input": {"prompt": "kept", "token": "hunter2"}}
+    made = (await world.post("/v1/predictions", sent)).json()["id"]
+    grid = (await browser.get(f"/ui/grid?from={made}")).body.decode()
+    assert "kept" in grid
+    assert "REDACTED" not in grid
+    page = (await browser.get(f"/ui/predictions/{made}?tab=request")).body.decode()
+    command = page[page.index("curl -sS") :]
+    assert "REDACTED" not in command
+    assert 'put in the value of <code dir="auto">token</code>' in command
+
+
 async def test_what_another_account_or_no_one_may_see(world: World, browser: Browser) -> None:
     made = await ran(world)
     other = await Browser(world).signed_in(world.other_token)

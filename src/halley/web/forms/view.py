@@ -10,11 +10,11 @@ from halley.web.forms.controls import Builder, Control, where
 from halley.web.forms.drafts import BLANK, Draft, as_json, is_blank, members_of
 from halley.web.forms.fields import Form
 from halley.web.forms.posted import InputFault, draft_of_post, input_of, read_json
+from halley.web.views.hidden import HIDDEN
 
 VIEW: Final = "view"  # "json": the input is written as JSON
 WHOLE: Final = "input"  # the input as JSON, in that view
 EXTRA: Final = "extra"  # members of the input that the schema does not name
-_REDACTED: Final = "[REDACTED]"  # what the API shows instead of a secret
 
 
 class FormState(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
 
 def state_of_input(form: Form, value: Mapping[str, Any], *, is_json: bool = False) -> FormState:
     """The form filled in with an input. Secrets that the API hides stay empty."""
-    secret = {field.name for field in form.fields if value.get(field.name) == _REDACTED}
+    secret = {field.name for field in form.fields if value.get(field.name) == HIDDEN}
     given = {name: member for name, member in value.items() if name not in secret}
     known = {field.name for field in form.fields}
     others = {name: member for name, member in given.items() if name not in known}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
+
 from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
@@ -22,12 +24,13 @@ from halley.web.views.grid import (
     table,
     varied,
 )
+from halley.web.views.hidden import hidden_names
 from halley.web.views.media import files_in
 from halley.web.views.model_inputs import ModelInput, inputs_of
 from halley.web.views.outputs import shown_output
 from halley.web.views.repeated import values_of
 from halley.web.views.run import ShownRun, read_run, read_run_page
-from halley.web.views.texts import cut, pretty
+from halley.web.views.texts import cut, decode_small, pretty
 from halley.web.visit import Redirect, View, Visit, checked
 
 _TAG: Final = re.compile(r"grid-[0-9a-f]{16}", re.ASCII)
@@ -47,7 +50,7 @@ async def show_form(visit: Visit) -> View:
     models = values_of(visit.call.scope.get("query_string", b""), "model")
     if is_id(start := query.get("from", "")):
         run = read_run(checked(await visit.ask("GET", f"/v1/predictions/{start}")).body)
-        shown = pretty(run.input)
+        shown = pretty(_without_secrets(run.input))
         fields["input"] = shown.text if shown.is_whole else ""
         models = models or [run.model]
     return await _form(visit, models, fields, _new_tag())
@@ -181,6 +184,15 @@ async def _inputs(visit: Visit, models: Sequence[str]) -> list[ModelInput]:
     answer = await visit.ask("GET", f"/v1/models/{name}")
     latest = answer.json().get("latest_version") if answer.is_ok else None
     return inputs_of(latest.get("openapi_schema")) if latest else []
+
+
+def _without_secrets(given: msgspec.Raw) -> bytes | msgspec.Raw:
+    """The input without what stands for its secrets: as a value it would be sent to every model."""
+    members = decode_small(given)
+    hidden = hidden_names(members)
+    if not hidden:
+        return given
+    return msgspec.json.encode({name: value for name, value in members.items() if name not in hidden})
 
 
 def _shown(run: ShownRun) -> dict[str, Any]:

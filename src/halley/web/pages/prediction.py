@@ -22,6 +22,7 @@ from halley.web.snippets.request import SnippetRequest
 from halley.web.views.causes import CAUSES, MANUAL
 from halley.web.views.deliveries import read_deliveries
 from halley.web.views.files import read_output_files
+from halley.web.views.hidden import hidden_names
 from halley.web.views.inputs import shown_input
 from halley.web.views.related import read_related
 from halley.web.views.request_again import request_again
@@ -193,14 +194,14 @@ async def _assets(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
 
 
 async def _request(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
-    return Tab(data={}, more={"again": request_again(run), "curl": _curl(visit, run)})
-
-
-def _curl(visit: Visit, run: ShownRun) -> str:
-    """The command that makes it again; "" if its input is too large to be decoded for a page."""
     members = decode_small(run.input)
-    if not isinstance(members, dict):
-        return ""
+    hidden = hidden_names(members)
+    curl = _curl(visit, run, members | dict.fromkeys(hidden, "...")) if isinstance(members, dict) else ""
+    return Tab(data={}, more={"again": request_again(run), "curl": curl, "hidden": hidden})
+
+
+def _curl(visit: Visit, run: ShownRun, members: dict[str, Any]) -> str:
+    """The command that makes it again, with this input."""
     origin = visit.call.variant.origin
     asked = SnippetRequest(base_url=origin, model=run.model, input=members, version=run.version)
     return code_for("curl", "wait", shortened(asked)[0])
