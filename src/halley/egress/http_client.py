@@ -1,4 +1,4 @@
-"""The HTTP client and the certificates that it trusts, which the first request needs: each takes 0.1 s to load.
+"""The HTTP client and the certificates that it trusts, which the first request needs: each takes 20 to 110 ms.
 
 So they are loaded in threads; in the loop's thread they would delay all other requests of the server.
 """
