@@ -43,7 +43,8 @@ class RouteVerdict(NamedTuple):
 
     `detail` is what the service said about another request, for operators only: it may concern another account.
     `may_probe`: only its limit of submits is reached. It may still get a slot: runs there may wait to be adopted.
-    `is_full`: it has no free slot, so another provider of the route gets the run if it has one.
+    `is_full`: it has no free slot, so another provider of the route gets the run if it has one. `is_unready`: it gets
+    one only after something else than the end of a run, such as the setup of its model.
     """
 
     provider: str
@@ -53,6 +54,7 @@ class RouteVerdict(NamedTuple):
     detail: str = ""
     may_probe: bool = False
     is_full: bool = False
+    is_unready: bool = False
 
 
 class RoutedProviders:
@@ -233,7 +235,7 @@ class RoutedProviders:
         if not self._upstreams(version):
             return None
         verdicts = list(self.verdicts(version))
-        if any(verdict.takes for verdict in verdicts):
+        if any(verdict.takes and not verdict.is_unready for verdict in verdicts):
             return None
         return "; ".join(f"{verdict.provider}: {verdict.why}" for verdict in verdicts)
 
@@ -284,7 +286,8 @@ class RoutedProviders:
         if report.paused_seconds > 0:
             return RouteVerdict(name, takes=False, why=f"it asked for a pause of {report.paused_seconds:.0f} s more")
         if report.waits_for:
-            return RouteVerdict(name, takes=True, why=f"as soon as it is ready: {report.waits_for}", is_full=True)
+            why = f"as soon as it is ready: {report.waits_for}"
+            return RouteVerdict(name, takes=True, why=why, is_full=True, is_unready=True)
         if report.in_flight >= report.slots:
             why = f"as soon as one of its {report.slots} runs is over"
             return RouteVerdict(name, takes=True, why=why, is_full=True)

@@ -343,6 +343,16 @@ def test_what_takes_the_rest_of_the_slots_asks_for_no_more() -> None:
     assert here.a.asked == here.b.asked == []  # else each look at an empty queue would cause the next one
 
 
+def test_a_service_that_is_not_ready_is_a_reason_to_wait_and_one_without_a_free_slot_is_none() -> None:
+    here = Routed()
+    here.local.serving = False
+    here.a.waits_for = here.b.waits_for = "Its health is STARTING."
+    why = "local: this machine has no such model; a: as soon as it is ready: Its health is STARTING.; b: as soon as"
+    assert (here.routed.why_waiting(NEW) or "").startswith(why)
+    here.b.waits_for, here.b.in_flight = "", 1
+    assert here.routed.why_waiting(NEW) is None
+
+
 def test_slots_that_are_not_used_go_back_to_whose_they_are() -> None:
     here = Routed(spill_over_queue=1)
     here.routed.note_waiting({NEW: 9})
