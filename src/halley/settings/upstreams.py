@@ -26,8 +26,8 @@ class RouteSettings(SettingsTable, frozen=True, kw_only=True):
     weights: dict[str, Positive] | None = None  # instead of `providers`: each gets this share of the runs
     model: str | None = None  # its name there, with {owner} and {name}; None: the same
     schema: Path | None = None  # an OpenAPI document, for upstreams that give none
-    spill_over_queue: Positive | None = None  # `local` is passed over when so many predictions of the model wait
-    spill_over_unloaded: bool = False  # `local` is passed over while the model is not loaded
+    spill_over_queue: Positive | None = None  # `local` is skipped while this many predictions of the model wait
+    spill_over_unloaded: bool = False  # `local` is skipped while the model is not loaded
     run_timeout_seconds: Seconds | None = None  # None: the general setting of `runs`
     vault: Literal["keep", "pass"] = "keep"  # copies of outputs here, or only the links of the service
 
@@ -118,7 +118,7 @@ def _check_spills(pattern: str, route: RouteSettings, origin_of: Mapping[str, st
     if route.weights and "spill_over_queue" in spills:
         raise SettingsError(
             f"routes.{pattern}.spill_over_queue ({origin_of[f'routes.{pattern}.spill_over_queue']}) has no use with"
-            " weights: what has no free slot is passed over anyway."
+            " weights: a provider without a free slot is skipped anyway."
         )
 
 

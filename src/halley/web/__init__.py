@@ -7,8 +7,8 @@ To add a page:
    template sees them by name. Values for the template alone are keywords of `View`.
 2. Write `templates/<subject>.html`: `{% extends "base.html" %}`, `{% import "parts.html" as parts with context %}`,
    `{% block title %}`, `{% block main %}`. Links are `url("/ui/...")`, scripts `asset("play.js")`,
-   user text has `dir="auto"`. The twin of `/ui/x/{name}` is `/ui/x/{name}.json`, that of `/ui/x` is `/ui/x.json`: both
-   exist without further work.
+   user text has `dir="auto"`. The JSON version of `/ui/x/{name}` is `/ui/x/{name}.json`, that of `/ui/x` is
+   `/ui/x.json`: both exist without further work.
 3. Add a row `PageRow(name=..., pattern="/ui/...", show=..., nav="Text")` to `routes/<subject>.py`, and its table to
    `routes/__init__.py`. `needs=Scope.ADMIN` hides its navigation link from others.
 

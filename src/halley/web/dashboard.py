@@ -42,7 +42,7 @@ _HEADERS: Final[Headers] = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_TWIN: Final = ".json"
+_JSON_SUFFIX: Final = ".json"
 
 
 class Dashboard:
@@ -89,11 +89,13 @@ class Dashboard:
             self._pages.append(row)
             yield _route(row.name, "GET", row.pattern, self._page(row))
             if not row.pattern.endswith("}"):
-                yield _route(f"{row.name}.json", "GET", f"{row.pattern}{_TWIN}", self._page(row, is_twin=True))
+                yield _route(
+                    f"{row.name}.json", "GET", f"{row.pattern}{_JSON_SUFFIX}", self._page(row, is_json_version=True)
+                )
 
-    def _page(self, row: PageRow, *, is_twin: bool = False) -> Handler:
+    def _page(self, row: PageRow, *, is_json_version: bool = False) -> Handler:
         async def handle(call: Call, _: object) -> Response:
-            params, wants_json = (call.params, True) if is_twin else _without_suffix(row.pattern, call.params)
+            params, wants_json = (call.params, True) if is_json_version else _without_suffix(row.pattern, call.params)
 
             async def show() -> Response:
                 self.guard.check_page(call)
@@ -265,7 +267,7 @@ class Dashboard:
             "theme": theme_of(call),
             "is_fragment": _is_fragment(call),
             "here": call.scope["path"].removeprefix(prefix),
-            "json_url": "" if visit is None or call.method == "POST" else _twin_url(call),
+            "json_url": "" if visit is None or call.method == "POST" else _json_url(call),
             "title": "",
         }
         body = self._templates.render(template, {**known, **values})
@@ -300,8 +302,8 @@ def _route(name: str, method: str, pattern: str, handler: Handler) -> Route:
 
 
 def _without_suffix(pattern: str, params: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    if pattern.endswith("}") and params[-1].endswith(_TWIN) and params[-1] != _TWIN:
-        return (*params[:-1], params[-1].removesuffix(_TWIN)), True
+    if pattern.endswith("}") and params[-1].endswith(_JSON_SUFFIX) and params[-1] != _JSON_SUFFIX:
+        return (*params[:-1], params[-1].removesuffix(_JSON_SUFFIX)), True
     return params, False
 
 
@@ -324,9 +326,9 @@ def _asked(call: Call) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _twin_url(call: Call) -> str:
+def _json_url(call: Call) -> str:
     path, mark, query = _asked(call).partition("?")
-    return f"{call.variant.prefix}{path.rstrip('/')}{_TWIN}{mark}{query}"
+    return f"{call.variant.prefix}{path.rstrip('/')}{_JSON_SUFFIX}{mark}{query}"
 
 
 def _words(problem: Response) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Shown = View | Redirect | Response
 
 
 class PageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A page that needs a signed-in reader. It has a twin: the same path with `.json` gives its data."""
+    """A page that needs a signed-in reader. Its path with `.json` is its JSON version, with the same data."""
 
     name: str
     pattern: str  # from /ui
@@ -43,7 +43,7 @@ class UploadAction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveStream(msgspec.Struct, frozen=True, kw_only=True):
-    """An event stream for signed-in readers; it has no twin."""
+    """An event stream for signed-in readers; it has no JSON version."""
 
     name: str
     pattern: str
@@ -51,7 +51,7 @@ class LiveStream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Download(LiveStream, frozen=True, kw_only=True):
-    """A file to save, for signed-in readers; it has no twin."""
+    """A file to download, for signed-in readers; it has no JSON version."""
 
 
 class OpenPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ class ApiRefused(Exception):
 
 
 class View:
-    """A page: `data` is what its `.json` twin shows, and its template sees each member of it by name.
+    """A page: `data` is what its JSON version (`.json`) shows; its template sees each member of it by name.
 
     `more` is for the template alone. A template is named relative to `web/templates`.
     """

@@ -21,7 +21,7 @@ _POSITION: Final = b"last-event-id"
 
 
 async def events(visit: Visit) -> Response | View:
-    """The stream of the API, passed on; its twin is a page of the events."""
+    """The stream of the API; the JSON version is a list of the events."""
     path = f"{_path(visit.params[0])}/events"
     query = {name: value for name, value in visit.query.items() if name in ("after", "limit")}
     if visit.wants_json:

@@ -52,7 +52,7 @@ Shown = Mapping[str, Any]
 
 
 class Tab(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tab adds: `data` for the twin of the page, `more` for its template."""
+    """What a tab adds: `data` for the JSON version of the page, `more` for its template."""
 
     data: Shown
     more: Shown
