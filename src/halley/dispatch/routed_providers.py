@@ -113,8 +113,7 @@ class RoutedProviders:
 
     def on_local_broken(self, version: str, error: str, reason: str) -> None:
         """The version cannot run on this machine; another provider may take it."""
-        runnable = self._catalog.by_id(version)
-        if runnable is not None and runnable.version.provider not in (LOCAL, *self.places):
+        if self._lacks_provider(version):
             return  # its provider is not configured now; if it is configured again, its runs are adopted
         if not self._upstreams(version):
             self.on_broken(version, error, reason)
@@ -232,7 +231,7 @@ class RoutedProviders:
 
     def why_waiting(self, version: str) -> str | None:
         """Why no provider takes a run of this version now; None if one does, or if it runs on this machine only."""
-        if not self._upstreams(version):
+        if not self._upstreams(version) and not self._lacks_provider(version):
             return None
         verdicts = list(self.verdicts(version))
         if any(verdict.takes and not verdict.is_unready for verdict in verdicts):
@@ -331,6 +330,11 @@ class RoutedProviders:
             return (former,)
         route = self._table.find(runnable.version.model)
         return () if route is None else route.upstreams
+
+    def _lacks_provider(self, version: str) -> bool:
+        """Whether the service that a version comes from is not configured any more."""
+        runnable = self._catalog.by_id(version)
+        return runnable is not None and runnable.version.provider not in (LOCAL, *self.places)
 
     def _former(self, version: str) -> str | None:
         """The service that a version comes from, if no route leads to a service any more: it may have runs there."""

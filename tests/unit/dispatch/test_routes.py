@@ -232,11 +232,15 @@ def test_it_is_passed_over_if_it_does_not_have_the_model_or_cannot_run_it() -> N
 
 
 def test_what_was_submitted_waits_for_a_provider_that_was_removed() -> None:
-    here = Routed()
+    here = Routed(ModelRoutes({"x/*": RouteSettings(providers=("b",))}))
     version = Version(id=OLD, model="acme/old", created_at=T0, openapi_schema=SCHEMA, provider="gone")
     here.catalog.offer(version, is_latest=True)
     here.routed.on_local_broken(OLD, "not served on this machine", "version_unavailable")
     assert here.broken == []
+    assert here.routed.why_waiting(OLD) == "gone: no provider of this name is configured"
+    here.routed.places = {}
+    assert here.routed.why_waiting(OLD) == "gone: no provider of this name is configured"
+    assert here.routed.why_waiting(NEW) is None
 
 
 @pytest.mark.parametrize(
