@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 
 from halley.api.http.asgi import Variant
 from halley.api.http.capabilities import page_token
+from halley.api.presentation.references import readable
 from halley.api.presentation.statuses import OFFICIAL
 from halley.api.presentation.usual import UsualPredictions
 from halley.api.presentation.wire.accounts import (
@@ -278,12 +279,12 @@ class Presenter:
 
 
 def version(found: Version) -> VersionBody:
-    """A version, with its schema unchanged."""
+    """A version, with its schema unchanged where clients can read it."""
     return VersionBody(
         id=found.id,
         created_at=rfc3339(found.created_at),
         cog_version=found.cog_version,
-        openapi_schema=Raw(found.openapi_schema),
+        openapi_schema=Raw(readable(found.openapi_schema)),
     )
 
 

@@ -1,0 +1,83 @@
+"""Documents that every client can read: references lead one level deep, and never in a circle.
+
+A Cog server describes a recursive class by references in a circle, in which the Python 2 client's `use()` never ends;
+it refuses references that lead into a schema. Source: contract section 10.2. Models of this machine have neither.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+_PREFIX: Final = "#/components/schemas/"
+_FIRST: Final = ("Input", "Output")  # clients read these: what is cut should be far below them
+_NO_CUTS: Final[frozenset[str]] = frozenset()
+
+
+@lru_cache(maxsize=64)
+def readable(document: bytes) -> bytes:
+    """The same document where that is possible; in others, a reference that cannot be followed accepts everything."""
+    if b"$ref" not in document:
+        return document
+    try:
+        found = msgspec.json.decode(document)
+        schemas = found["components"]["schemas"]
+        links = {name: frozenset(_names(rule)) for name, rule in schemas.items()}
+    except (KeyError, TypeError, AttributeError, msgspec.DecodeError):
+        return document
+    circles = _circles(links)
+    if not circles and not any("/" in name for name in _names(found)):
+        return document
+    rewritten = {name: _without(rule, circles.get(name, _NO_CUTS)) for name, rule in schemas.items()}
+    whole = _without(found, _NO_CUTS)
+    return msgspec.json.encode({**whole, "components": {**whole["components"], "schemas": rewritten}})
+
+
+def _names(node: Any) -> Iterator[str]:
+    """What the references below a node name, after the prefix."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _names(item)
+    elif isinstance(node, dict):
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference.startswith(_PREFIX):
+            yield reference.removeprefix(_PREFIX)
+        for item in node.values():
+            yield from _names(item)
+
+
+def _circles(links: Mapping[str, frozenset[str]]) -> dict[str, set[str]]:
+    """References without which there is no circle: by schema, the schemas that it must not name."""
+    cut: dict[str, set[str]] = {}
+    done: set[str] = set()
+    for start in (*(name for name in _FIRST if name in links), *links):
+        if start in done:
+            continue
+        way = {start: iter(sorted(links[start]))}  # from the start to here, with what is left to look at
+        while way:
+            here = next(reversed(way))
+            for name in way[here]:
+                if name in way:
+                    cut.setdefault(here, set()).add(name)
+                elif name in links and name not in done:
+                    way[name] = iter(sorted(links[name]))
+                    break
+            else:
+                del way[here]
+                done.add(here)
+    return cut
+
+
+def _without(node: Any, names: frozenset[str] | set[str]) -> Any:
+    """The node without references to these schemas, or into a schema."""
+    if isinstance(node, list):
+        return [_without(item, names) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference.startswith(_PREFIX):
+        name = reference.removeprefix(_PREFIX)
+        if name in names or "/" in name:
+            return {}
+    return {key: _without(item, names) for key, item in node.items()}
