@@ -160,5 +160,13 @@ async def test_a_list_of_texts_is_one_text_only_if_it_is_streamed(
 ) -> None:
     await add(world, "acme/words", json.loads(schema({}, output={**ARRAY, **more})))
     made = await ended(world, "acme/words", ["cat", "dog"])
-    for path in (f"/ui/predictions/{made}", f"/ui/models/acme/words?prediction={made}"):
+    tag = f"grid-{'1' * 16}"
+    tagged = (await world.post("/v1/predictions", {"version": "acme/words", "input": {}, "tags": [tag]})).json()["id"]
+    await world.run(tagged, ["cat", "dog"])
+    for path in (
+        f"/ui/predictions/{made}",
+        f"/ui/models/acme/words?prediction={made}",
+        f"/ui/compare?a={made}&b={tagged}",
+        f"/ui/grid/{tag}",
+    ):
         assert shown in (await browser.get(path)).body.decode(), path

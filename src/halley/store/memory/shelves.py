@@ -102,9 +102,6 @@ class MemoryKeys(MemoryPart):
     async def find_account(self, username: str) -> Account | None:
         return next((account for account in self.accounts.values() if account.username == username), None)
 
-    async def list_accounts(self) -> list[Account]:
-        return sorted(self.accounts.values(), key=lambda account: account.id)
-
     @at_once
     def put_key(self, key: Key) -> None:
         if key.account_id not in self.accounts:

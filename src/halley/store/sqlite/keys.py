@@ -21,7 +21,6 @@ _PUT_ACCOUNT: Final = (
 )
 _SELECT_ACCOUNT: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 _FIND_ACCOUNT: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE username = ?"
-_LIST_ACCOUNTS: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts ORDER BY id"
 
 _KEY_COLUMNS: Final = "id, account_id, name, digest, hint, scopes, created_at, revoked_at, options"
 _PUT_KEY: Final = f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -57,10 +56,6 @@ class KeyRows(SqlitePart):
 
     async def find_account(self, username: str) -> Account | None:
         return _read_account(self._reads.one(_FIND_ACCOUNT, username))
-
-    async def list_accounts(self) -> list[Account]:
-        rows = await self._reads.elsewhere(_rows, _LIST_ACCOUNTS)
-        return [account for row in rows if (account := _read_account(row)) is not None]
 
     def put_key(self, key: Key) -> Awaitable[None]:
         return self._writer.submit(_put_key, key)

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.ids import is_id
+from halley.web.pages.following import is_joined_output
 from halley.web.views.differences import compare
 from halley.web.views.media import files_in
 from halley.web.views.outputs import shown_output
@@ -34,7 +35,9 @@ async def show(visit: Visit) -> View:
         "b": msgspec.Raw(answers[1]),
         "differing_inputs": [row.name for row in comparison.rows if row.differs],
     }
-    return View("compare.html", data, comparison=comparison, sides=[_side(run) for run in runs], times=times(*runs))
+    return View(
+        "compare.html", data, comparison=comparison, sides=[await _side(visit, run) for run in runs], times=times(*runs)
+    )
 
 
 async def _form(visit: Visit, first: str, second: str) -> View:
@@ -49,11 +52,11 @@ async def _form(visit: Visit, first: str, second: str) -> View:
     return View("compare_form.html", data, candidates=others)
 
 
-def _side(run: ShownRun) -> dict[str, Any]:
+async def _side(visit: Visit, run: ShownRun) -> dict[str, Any]:
     return {
         "run": run,
         "files": files_in(run.output, limit=_FILES),
-        "output": shown_output(run.output),
+        "output": shown_output(run.output, is_joined=await is_joined_output(visit, run)),
     }
 
 

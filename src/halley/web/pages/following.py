@@ -73,10 +73,18 @@ async def load_result(visit: Visit, prediction_id: str) -> LoadedResult:
 
 async def is_joined_output(visit: Visit, run: ShownRun) -> bool:
     """Whether a list of texts is one text in parts: not, if the model says that its output is an ordinary list."""
-    value = decode_small(run.output)
-    if not is_list_of_texts(value) or len(value) == 1:
-        return True
-    answer = await visit.ask("GET", f"/v1/models/{quote(run.model)}/versions/{quote(run.version, safe='')}")
+    return not may_be_list(run.output) or await joins_texts(visit, run.model, run.version)
+
+
+def may_be_list(output: bytes | msgspec.Raw) -> bool:
+    """Whether it makes a difference if its texts are joined."""
+    value = decode_small(output)
+    return is_list_of_texts(value) and len(value) > 1
+
+
+async def joins_texts(visit: Visit, model: str, version: str) -> bool:
+    """Whether this version streams its output, as far as its schema says."""
+    answer = await visit.ask("GET", f"/v1/models/{quote(model)}/versions/{quote(version, safe='')}")
     schema = output_schema_of(answer.json()) if answer.is_ok else None
     if not isinstance(schema, dict) or schema.get("type") != "array":
         return True

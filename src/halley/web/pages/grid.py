@@ -11,6 +11,7 @@ import msgspec
 from halley.errors import NotFound
 from halley.ids import is_id
 from halley.web.forms_posted import PostedForm
+from halley.web.pages.following import joins_texts, may_be_list
 from halley.web.pages.refusals import problem_words
 from halley.web.views.grid import (
     MOST_RUNS,
@@ -86,7 +87,7 @@ async def show_table(visit: Visit) -> View:
         "grid.html",
         data,
         table=table(runs, x, y),
-        shown={run.id: _shown(run) for run in runs},
+        shown=await _shown(visit, runs),
         ended=sum(run.has_ended for run in runs),
         count=len(runs),
         models=list(dict.fromkeys(run.model for run in runs)),
@@ -195,8 +196,17 @@ def _without_secrets(given: msgspec.Raw) -> bytes | msgspec.Raw:
     return msgspec.json.encode({name: value for name, value in members.items() if name not in hidden})
 
 
-def _shown(run: ShownRun) -> dict[str, Any]:
-    return {"files": files_in(run.output, limit=2), "output": shown_output(run.output)}
+async def _shown(visit: Visit, runs: Sequence[ShownRun]) -> dict[str, dict[str, Any]]:
+    """What each cell shows, by the id of its run."""
+    shown: dict[str, dict[str, Any]] = {}
+    joins: dict[tuple[str, str], bool] = {}
+    for run in runs:
+        version = run.model, run.version
+        if may_be_list(run.output) and version not in joins:
+            joins[version] = await joins_texts(visit, *version)
+        output = shown_output(run.output, is_joined=joins.get(version, True))
+        shown[run.id] = {"files": files_in(run.output, limit=2), "output": output}
+    return shown
 
 
 def _with_query(path: str, members: Mapping[str, str]) -> str:
