@@ -75,7 +75,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # the end of `head` may have split a character
+        if error.reason != "unexpected end of data":  # the end of `head` may have split a character
             return False
         text = head[: error.start].decode()
     return all(c in "\t\r\n\f" or c >= " " for c in text)

@@ -28,6 +28,8 @@ from halley.assets.media import media_type
         ("a", "grüße".encode(), "text/plain"),
         ("a", b"x" * 63 + "ü".encode()[:1], "text/plain"),
         ("a", b"\x00\x01\x02", "application/octet-stream"),
+        ("a", b"\xfb\xff\xbf", "application/octet-stream"),
+        ("a", b"text\xff", "application/octet-stream"),
         ("a", b"", "application/octet-stream"),
         ("a.json", b"{}", "application/json"),
         ("a.svg", b"<svg/>", "image/svg+xml"),
