@@ -1,8 +1,9 @@
 """Cog servers as a provider: several addresses, full and broken ones, cut connections, restarts, files."""
 
 import asyncio
+import gc
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from halley.providers.cog import exchange, pool
 from halley.providers.cog.exchange import ExchangeRules
 from halley.providers.cog.provider import CogProvider
 from halley.providers.cog.report import refusal
+from halley.providers.cog.run import CogRun
 from halley.providers.cog.server import CogServer
 from halley.providers.services.api import Answer
 from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
@@ -59,6 +61,19 @@ async def begun(provider: CogProvider, prediction_id: str = "p1", given: bytes =
 async def followed(provider: CogProvider, handle: str) -> tuple[list[Progress], Outcome]:
     said: list[Progress] = []
     return said, await within(provider.follow(handle, said.append))
+
+
+def in_memory(prediction_id: str) -> list[CogRun]:
+    """Its runs that anything still refers to, timers included."""
+    gc.collect()
+    runs = (thing for thing in gc.get_objects() if isinstance(thing, CogRun))
+    return [run for run in runs if run.prediction_id == prediction_id]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -238,6 +253,21 @@ async def test_a_gateway_that_answers_for_its_server_proves_nothing(monkeypatch:
         with pytest.raises(OutcomeUnknown):
             await begun(provider)
         assert server.begun == {"p1": 1}
+
+
+async def test_a_run_that_was_over_before_it_was_followed_is_not_kept_after_that():
+    async with one(cog(echo)) as provider:
+        handle = await begun(provider, "early")
+        await until(lambda: all(run.is_over for run in in_memory("early")))
+        assert (await followed(provider, handle))[1].status == "succeeded"
+        await until(lambda: not in_memory("early"))
+
+
+async def test_a_run_that_is_refused_is_not_kept():
+    async with one(cog(echo)) as provider:
+        with pytest.raises(SubmitRefused):
+            await begun(provider, "refused", given=b"3")
+        await until(lambda: not in_memory("refused"))
 
 
 async def test_an_input_that_the_server_refuses_is_refused():

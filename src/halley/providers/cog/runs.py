@@ -41,6 +41,7 @@ class CogRuns:
         self._best = best
         self._runs: dict[str, CogRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._expiries: dict[str, asyncio.TimerHandle] = {}  # of runs that are over and were never followed
 
     @property
     def all(self) -> Collection[CogRun]:
@@ -70,6 +71,8 @@ class CogRuns:
         """It is followed no more."""
         if self._runs.get(run.handle) is run:
             del self._runs[run.handle]
+            if (expiry := self._expiries.pop(run.handle, None)) is not None:
+                expiry.cancel()  # it would keep the run, with its output
 
     async def close(self) -> None:
         """Close their connections: newer servers cancel them."""
@@ -111,5 +114,6 @@ class CogRuns:
         run.end(Outcome(status="failed", error=_CLOSED, reason=UNKNOWN_REASON))
         if run.was_left:
             self.forget(run)
-        elif not run.was_followed:  # its follower may still come, or never
-            asyncio.get_running_loop().call_later(UNFOLLOWED_SECONDS, self.forget, run)
+        elif not run.was_followed and self._runs.get(run.handle) is run:  # its follower may still come, or never
+            loop = asyncio.get_running_loop()
+            self._expiries[run.handle] = loop.call_later(UNFOLLOWED_SECONDS, self.forget, run)
