@@ -112,6 +112,8 @@ async def test_runs_of_a_former_provider_are_followed_with_the_new_token_at_the_
         (old, also_old), (new, also_new), (still_new, elsewhere) = places
         assert (old, new, new) == (also_old, also_new, still_new)
         assert len({old, new, elsewhere}) == 3, "another address or token is another place"
+        addresses = [place.partition(".")[0] for place in (old, new, elsewhere)]
+        assert addresses[0] == addresses[1] != addresses[2], "an address is known again with another token"
         await upstreams.close()
 
 

@@ -210,7 +210,8 @@ class Upstreams:
 
     def _place(self, settings: ProviderSettings, token: str | None) -> str:
         addresses = " ".join(url for _, url in settings.addresses())
-        return self._base.data.links.place(f"{addresses} {token or ''}")
+        both = f"{addresses} {token or ''}"
+        return f"{self._base.data.links.place(addresses)}.{self._base.data.links.place(both)}"
 
     def _hook_url(self, place: HookPlace) -> str:
         return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(*place)}"

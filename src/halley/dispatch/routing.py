@@ -25,8 +25,15 @@ class ProviderRoute(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Stands for the address and token of the provider; "" if that makes no difference."""
+        """Stands for the address and token of the provider, "<of the address>.<of both>"; "" if that makes no
+        difference.
+        """
         return str(getattr(self.provider, "place", ""))
+
+    @property
+    def may_share_run_ids(self) -> bool:
+        """Whether the same id may name another run at another address: the service may count its runs."""
+        return bool(getattr(self.provider, "may_share_run_ids", False))
 
     @property
     def quota(self) -> SubmitQuota | None:

@@ -112,6 +112,13 @@ class Submission:
         return self._place_then != "" and self._route.place not in ("", self._place_then)
 
     @property
+    def _has_other_run(self) -> bool:
+        """Whether the stored handle may name the run of somebody else, because the provider has another address now."""
+        before, now = self._place_then.partition("."), self._route.place.partition(".")
+        has_other_address = bool(before[2] and now[2]) and before[0] != now[0]
+        return self._known_handle is not None and has_other_address and self._route.may_share_run_ids
+
+    @property
     def retry_seconds(self) -> float:
         """How long to wait before the next try, if nothing was begun. 0 if another provider has a free slot; but if
         this one may have begun the run, no other one may take it.
@@ -189,6 +196,10 @@ class Submission:
     async def _adopted(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
         if self._state is SubmitState.UNKNOWN:
             raise OutcomeUnknown("An earlier attempt to submit it had no clear answer.")
+        if self._has_other_run:
+            raise OutcomeUnknown(
+                "Its provider has another address now than when it was submitted, where its id may name another run."
+            )
         try:
             handle = await self._asked_for(work)
         except ProviderBusy as error:

@@ -65,6 +65,8 @@ def _values(handle: str, model: JobModel, prediction_id: str = "") -> Values:
 class JobProvider(ServiceProvider[JobRun]):
     """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
 
+    may_share_run_ids = True  # it may count them from 1
+
     def __init__(
         self, job: Job, origin: OriginClient, rules: JobRules, dependencies: UpstreamDependencies, *, clock: Clock
     ) -> None:

@@ -46,6 +46,7 @@ class ServiceProvider(SharedSlots, ABC, Generic[R]):
 
     is_local: Final = False
     place = ""
+    may_share_run_ids = False  # see `dispatch.routing.ProviderRoute`
     _api: ServiceApi
 
     def __init__(
