@@ -113,7 +113,7 @@ class Submission:
 
     @property
     def _has_other_run(self) -> bool:
-        """Whether the stored handle may name the run of somebody else, because the provider has another address now."""
+        """Whether the stored handle may name another run, because the provider has another address now."""
         before, now = self._place_then.partition("."), self._route.place.partition(".")
         has_other_address = bool(before[2] and now[2]) and before[0] != now[0]
         return self._known_handle is not None and has_other_address and self._route.may_share_run_ids
