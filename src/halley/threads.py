@@ -25,9 +25,10 @@ class MadeOnce(Generic[R]):
         """What was made. All who ask meanwhile wait for the same; if it cannot be made, the next use tries again."""
         import asyncio
 
-        if self._making is None or (self._making.done() and self._making.exception() is not None):
-            self._making = asyncio.ensure_future(to_thread.run_sync(self._make))
-        return await asyncio.shield(self._making)
+        made = self._making
+        if made is None or (made.done() and (made.cancelled() or made.exception() is not None)):
+            made = self._making = asyncio.ensure_future(to_thread.run_sync(self._make))
+        return await asyncio.shield(made)
 
 
 async def run_to_completion(

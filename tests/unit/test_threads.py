@@ -12,6 +12,7 @@ from halley.egress import body
 from halley.egress.body import FileSink
 from halley.store.sqlite.reads import Reads
 from halley.store.sqlite.schema import connect
+from halley.threads import MadeOnce
 
 pytestmark = pytest.mark.anyio
 
@@ -87,3 +88,41 @@ async def test_a_connection_is_used_by_one_read_at_a_time(tmp_path: Path) -> Non
     await asyncio.gather(first, return_exceptions=True)
     assert gate.most == 1
     await reads.close()
+
+
+async def test_a_cancelled_use_takes_nothing_from_those_who_wait_too() -> None:
+    gate, calls = Gate(), []
+
+    def make() -> str:
+        calls.append(1)
+        gate.go_through()
+        return "made"
+
+    once = MadeOnce(make)
+    first, second = (asyncio.ensure_future(once.get()) for _ in range(2))
+    await gate.is_reached()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    gate.open.set()
+    assert first.cancelled()
+    assert await second == await once.get() == "made"
+    assert len(calls) == 1
+
+
+def test_what_was_cancelled_while_it_was_made_is_made_by_the_next_use() -> None:
+    gate = Gate()
+
+    def make() -> str:
+        gate.go_through()
+        return "made"
+
+    once = MadeOnce(make)
+
+    async def leave() -> None:
+        waiting = asyncio.ensure_future(once.get())
+        await gate.is_reached()
+        waiting.cancel()
+
+    asyncio.run(leave())
+    gate.open.set()
+    assert asyncio.run(once.get()) == "made"
