@@ -52,6 +52,15 @@ def test_what_clients_cannot_follow_accepts_everything(schemas: dict[str, Any]) 
     assert readable(msgspec.json.encode(shown)) == msgspec.json.encode(shown)
 
 
+@pytest.mark.parametrize("place", ["root", "components"])
+def test_a_document_that_is_a_reference_itself_keeps_its_schemas(place: str) -> None:
+    found = msgspec.json.decode(document(Output=ref("X/properties/a"), X={"type": "object"}))
+    (found if place == "root" else found["components"]).update(ref("X/y"))
+    shown = msgspec.json.decode(readable(msgspec.json.encode(found)))
+    assert shown["components"]["schemas"] == {"Input": {}, "Output": {}, "X": {"type": "object"}}
+    assert shown["paths"] == found["paths"]
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -30,8 +30,13 @@ def readable(document: bytes) -> bytes:
     if not circles and not any("/" in name for name in _names(found)):
         return document
     rewritten = {name: _without(rule, circles.get(name, _NO_CUTS)) for name, rule in schemas.items()}
-    whole = _without(found, _NO_CUTS)
-    return msgspec.json.encode({**whole, "components": {**whole["components"], "schemas": rewritten}})
+    components = {**_members_without(found["components"]), "schemas": rewritten}
+    return msgspec.json.encode({**_members_without(found), "components": components})
+
+
+def _members_without(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The members, each without references into a schema; the node stays, even if it is such a reference itself."""
+    return {key: _without(item, _NO_CUTS) for key, item in node.items()}
 
 
 def _names(node: Any) -> Iterator[str]:
