@@ -35,8 +35,7 @@ async def look_again_on_hangup(parts: Services, start: Start) -> None:
         if parts.working is None:
             continue
         if settings is not None:
-            _change_upstreams(parts, settings)
-            await parts.upstreams.list_offered()
+            await _use_upstreams(parts, settings)
         try:
             await parts.loader.look_again(start.wanted)
         except Exception:  # noqa: BLE001 - the served models stay; another signal tries again
@@ -44,13 +43,8 @@ async def look_again_on_hangup(parts: Services, start: Start) -> None:
 
 
 async def _read_again(reread: Callable[[], Settings]) -> Settings | None:
-    def read() -> Settings:
-        settings = reread()
-        load_kinds(settings.providers.values())  # here, not in the loop's thread
-        return settings
-
     try:
-        return await asyncio.to_thread(read)
+        return await asyncio.to_thread(reread)
     except SettingsError as error:
         _log.error("SIGHUP: the settings are not valid, and nothing of them is changed: %s", error)
     except Exception:  # noqa: BLE001 - a wrong file must not end the server
@@ -69,6 +63,17 @@ async def _change_admin_key(parts: Services, known: str | None, key: str | None)
         return known
     _log.info("SIGHUP: the admin key was replaced by the configured one")
     return key
+
+
+async def _use_upstreams(parts: Services, settings: Settings) -> None:
+    """Only where predictions run: the processes that do not run any never load the code of a provider."""
+    try:
+        await asyncio.to_thread(load_kinds, settings.providers.values())  # 0.2 s that the loop has not
+    except Exception:  # noqa: BLE001 - what was served before is served still
+        _log.exception("SIGHUP: the code of a provider cannot be loaded; providers and routes are unchanged")
+        return
+    _change_upstreams(parts, settings)
+    await parts.upstreams.list_offered()
 
 
 def _change_upstreams(parts: Services, settings: Settings) -> None:
