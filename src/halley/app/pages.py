@@ -1,6 +1,6 @@
 """The pages for people, loaded by the first visitor: a hundred modules and Jinja, which many servers never need.
 
-Both functions are called once, in a thread: they take a few tenths of a second.
+Both functions are called in a thread, and again only if they failed: they take a few tenths of a second.
 """
 
 from collections.abc import Sequence
@@ -25,5 +25,5 @@ def prediction_pages() -> PageRenderer:
     from halley.web.permalink import HtmlPages
 
     pages = HtmlPages()
-    pages.closed()  # loads Jinja and the style sheet
+    pages.prepare()
     return pages

@@ -72,7 +72,7 @@ class Dashboard:
 
     def prepare(self) -> None:
         """Load what the first page would load: call it in another thread than that of requests."""
-        self._templates.prepare()
+        self._templates.prepare("base.html", "parts.html")
 
     # the three kinds of rows, with their guards
 

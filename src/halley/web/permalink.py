@@ -23,6 +23,7 @@ from halley.web.views.texts import PART, part_of, plain_log, pretty
 
 _REFRESH_SECONDS: Final = 2
 _SHOWN_FILES: Final = 60  # the others are links
+_TEMPLATES: Final = ("plain.html", "parts.html", "media.html", "permalink.html", "removed.html", "closed.html")
 _STYLES: Final = ("app.css", "detail.css")
 
 
@@ -39,6 +40,11 @@ class HtmlPages:
 
     def __init__(self) -> None:
         self._templates: Final = Templates()
+
+    def prepare(self) -> None:
+        """Load what these pages are made of: call it in another thread than that of requests."""
+        self._templates.prepare(*_TEMPLATES)
+        self.closed()  # the style sheet, too
 
     @cached_property
     def _style(self) -> str:

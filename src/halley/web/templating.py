@@ -52,9 +52,9 @@ class Templates:
         )
         return environment
 
-    def prepare(self) -> None:
-        """Load Jinja and the templates that all pages are made of."""
-        for name in ("base.html", "parts.html"):
+    def prepare(self, *names: str) -> None:
+        """Load Jinja and these templates."""
+        for name in names:
             self._environment.get_template(name)
 
     def render(self, name: str, values: dict[str, Any]) -> bytes:
