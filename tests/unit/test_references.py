@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.api.presentation.references import readable
+from halley.api.presentation import references
+from halley.api.presentation.references import ReadableSchemas, readable
 
 
 def document(**schemas: Any) -> bytes:
@@ -72,3 +73,36 @@ def test_a_document_that_is_a_reference_itself_keeps_its_schemas(place: str) -> 
 )
 def test_all_others_stay_byte_for_byte(given: bytes) -> None:
     assert readable(given) == given
+
+
+def test_unchanged_documents_are_read_once_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a list of many models: each page reads the same documents in the same order."""
+    reads = counted_reads(monkeypatch)
+    schemas = ReadableSchemas()
+    given = [document(Output=ref("K"), K={"title": f"K {number}"}) for number in range(300)]
+    for _ in range(3):
+        assert [schemas.readable(bytes(bytearray(one))) for one in given] == given
+    assert (len(reads), schemas.held_bytes, schemas.unchanged_count) == (300, 0, 300)
+
+
+def test_rewritten_documents_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = counted_reads(monkeypatch)
+    schemas = ReadableSchemas(most_unchanged=2, rewritten_bytes=10_000)
+    small, large = (document(Output=ref("Output"), K={"title": "x" * size}) for size in (3000, 20_000))
+    first = schemas.readable(small)
+    assert (schemas.readable(small) is first, len(reads)) == (True, 1)
+    assert (schemas.readable(large) == schemas.readable(large), len(reads)) == (True, 3)  # too large to keep
+    for number in range(20):
+        schemas.readable(document(Output=ref("Output"), K={"title": f"{number:3000}"}))
+        assert schemas.held_bytes <= 10_000
+    for number in range(20):
+        schemas.readable(document(Output=ref("K"), K={"title": f"{number}"}))
+        assert schemas.unchanged_count <= 2
+
+
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the documents that are read from now on."""
+    reads: list[int] = []
+    read = references._rewritten
+    monkeypatch.setattr(references, "_rewritten", lambda given: reads.append(len(given)) or read(given))
+    return reads

@@ -1,11 +1,11 @@
 """Documents that every client can read: references lead one level deep, and never in a circle.
 
 A Cog server describes a recursive class by references in a circle, in which the Python 2 client's `use()` never ends;
-it refuses references that lead into a schema. Source: contract section 10.2. Models of this machine have neither.
+it refuses references that lead into a schema. Source: contract section 10.2. Schemas that Halley makes have neither.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -15,11 +15,55 @@ _FIRST: Final = ("Input", "Output")  # clients read these: what is cut should be
 _NO_CUTS: Final[frozenset[str]] = frozenset()
 
 
-@lru_cache(maxsize=64)
-def readable(document: bytes) -> bytes:
-    """The same document where that is possible; in others, a reference that cannot be followed accepts everything."""
-    if b"$ref" not in document:
-        return document
+class ReadableSchemas:
+    """Rewrites documents, and remembers by digest which ones need no change and the newest rewritten ones."""
+
+    def __init__(self, *, most_unchanged: int = 10_000, rewritten_bytes: int = 4 * 1024 * 1024) -> None:
+        self._most_unchanged = most_unchanged
+        self._rewritten_bytes = rewritten_bytes
+        self._unchanged: set[bytes] = set()
+        self._rewritten: dict[bytes, bytes] = {}
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the rewritten documents that are kept."""
+        return sum(map(len, tuple(self._rewritten.values())))
+
+    @property
+    def unchanged_count(self) -> int:
+        """How many documents are known to need no change."""
+        return len(self._unchanged)
+
+    def readable(self, document: bytes) -> bytes:
+        """The same document if clients can read it; otherwise one in which the references to cut accept everything."""
+        if b"$ref" not in document:
+            return document
+        digest = sha256(document).digest()
+        if digest in self._unchanged:
+            return document
+        known = self._rewritten.get(digest)
+        if known is not None:
+            return known
+        made = _rewritten(document)
+        if made is document:
+            if len(self._unchanged) >= self._most_unchanged:
+                self._unchanged.clear()
+            self._unchanged.add(digest)
+        elif len(made) <= self._rewritten_bytes:
+            if self.held_bytes + len(made) > self._rewritten_bytes:
+                self._rewritten.clear()
+            self._rewritten[digest] = made
+        return made
+
+
+readable: Final = ReadableSchemas().readable
+
+
+def _rewritten(document: bytes) -> bytes:
+    """The document without references in a circle or into a schema; itself if it has none, or no schemas.
+
+    References to schemas that do not exist stay: clients leave them as they are.
+    """
     try:
         found = msgspec.json.decode(document)
         schemas = found["components"]["schemas"]
