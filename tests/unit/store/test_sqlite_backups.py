@@ -12,6 +12,7 @@ from process import Halley
 
 from halley.errors import Unusable
 from halley.store.sqlite import open_sqlite
+from halley.store.sqlite.backups import _Headway, back_up
 from halley.store.sqlite.schema import connect, prepare, read_migrations
 from halley.testing.clock import T0, FakeClock
 
@@ -124,6 +125,33 @@ async def test_a_long_copy_and_long_steps_say_how_far_they_are(tmp_path, older, 
     assert told[0] == "a backup of the database (0 MB) is made first"
     assert told[1:10] == [f"the backup is at {tenths} %" for tenths in range(10, 100, 10)]
     assert told[-1] == f"schema version {NEWEST} of {NEWEST}"
+
+
+def test_a_copy_ends_although_another_process_writes(tmp_path, older, caplog, monkeypatch) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "halley.db"
+    older(path, rows=20)
+    source, other = (connect(path, read_only=False, cache_kib=256) for _ in range(2))
+    steps = []
+
+    class WritesBetween(_Headway):
+        def tell(self, *numbers: int) -> None:
+            super().tell(*numbers)
+            steps.append(numbers)
+            assert len(steps) < 1000, "it begins again and again"
+            other.execute("UPDATE accounts SET weight = weight + 1")
+
+    monkeypatch.setattr("halley.store.sqlite.backups._PAGES_AT_ONCE", 4)
+    monkeypatch.setattr("halley.store.sqlite.backups._Headway", WritesBetween)
+    copied = back_up(source, path, NEWEST - 1, T0, keep=3)
+    assert not source.in_transaction
+    other.close()
+    source.close()
+    copy = sqlite3.connect(copied)
+    assert copy.execute("SELECT DISTINCT weight FROM accounts").fetchall() == [(1,)]
+    assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    copy.close()
+    assert len(steps) > 5
 
 
 async def test_no_room_for_the_copy_changes_nothing(tmp_path, older, monkeypatch) -> None:

@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -119,13 +119,27 @@ class _Headway:
         self._tenths = max(self._tenths, tenths)
 
 
+@contextmanager
+def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read the same state until the end. Without this, a copy in steps begins again after each write of another
+    process, and never ends.
+    """
+    connection.execute("BEGIN")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # BEGIN alone reads nothing yet
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _copy(connection: sqlite3.Connection, to: Path) -> None:
     to.unlink(missing_ok=True)
     descriptor = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)  # it contains inputs and outputs of clients
     try:
         copy = sqlite3.connect(to)
         try:
-            connection.backup(copy, pages=_PAGES_AT_ONCE, progress=_Headway().tell)
+            with _one_state(connection):
+                connection.backup(copy, pages=_PAGES_AT_ONCE, progress=_Headway().tell)
         finally:
             copy.close()
         os.fsync(descriptor)
