@@ -104,6 +104,16 @@ async def test_a_run_with_a_secret_is_run_again_by_its_form(world: World, browse
     assert len((await world.get("/v1/predictions")).json()["results"]) == 1
 
 
+async def test_a_version_that_cannot_run_any_more_is_an_error_and_not_a_fault_of_the_input(
+    world: World, browser: Browser
+) -> None:
+    made = await ran(world)
+    world.catalog.withdraw("acme/echo")
+    reply = await browser.post(f"/ui/predictions/{made}/rerun")
+    page = reply.body.decode()
+    assert (reply.status, "cannot run here any more" in page, "notice good" in page) == (422, True, False)
+
+
 async def test_what_stands_for_a_secret_is_not_sent_as_one(world: World, browser: Browser) -> None:
     inputs = {"prompt": {"type": "string"}, "token": {"type": "string", "format": "password", "x-cog-secret": True}}
     await add(world, "acme/hidden", json.loads(schema(inputs)))

@@ -101,16 +101,18 @@ async def cancel(visit: Visit, _: PostedForm) -> Redirect:
 async def rerun(visit: Visit, form: PostedForm) -> Redirect:
     """Run it again with the same input, once for each loaded page.
 
-    If the input cannot be used again, for example because it had a secret, the form opens and shows the reason.
+    If the input cannot be used again, for example because it had a secret, the form opens and shows the reason. Other
+    refusals, such as of a version that cannot run any more, are shown as an error: the form would not help.
     """
     # a form that is sent twice makes one prediction
     once = form.get("once")
     headers = ((b"idempotency-key", f"page-{once}".encode()),) if _ONCE.fullmatch(once) else ()
     answer = await visit.ask("POST", f"{path_of(visit)}/rerun", body={}, headers=headers)
-    if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and not visit.wants_json:
+    is_refused_input = answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and answer.json().get("invalid_fields")
+    if is_refused_input and not visit.wants_json:
         run = read_run(checked(await visit.ask("GET", path_of(visit))).body)
         there = f"/ui/models/{quote(run.model)}?{urlencode({'prediction': run.id})}"
-        return Redirect(there, f"It was not run again. {problem_words(answer)}.")
+        return Redirect(there, f"It was not run again. {problem_words(answer).rstrip('.')}.")
     made = checked(answer).json()
     return Redirect(f"/ui/predictions/{made['id']}", "This is the new run.")
 
