@@ -29,7 +29,7 @@ _decode_metric: Final = msgspec.json.Decoder(MetricItem).decode
 class Progress:
     """The fold. Feed it events in order; read the members at any time."""
 
-    __slots__ = ("_items", "_logs", "_single", "files", "metrics")
+    __slots__ = ("_dropped", "_items", "_logs", "_single", "files", "metrics")
 
     def __init__(self) -> None:
         self._items: list[bytes] = []
@@ -37,6 +37,7 @@ class Progress:
         self._logs: list[str] = []
         self.files: tuple[OutputFile, ...] = ()
         self.metrics: dict[str, object] = {}
+        self._dropped: dict[str, float] = {}
 
     def add(self, events: Iterable[Event | NewEvent]) -> "Progress":
         """Add events, in order of `seq`; events without content change nothing."""
@@ -55,7 +56,7 @@ class Progress:
             elif kind is _LOGGED or kind is EventKind.ATTEMPT_LOST:
                 self._logs.append(_decode_text(event.data))
             elif kind is EventKind.METRIC_RECORDED:
-                record_metric(self.metrics, _decode_metric(event.data))
+                record_metric(self.metrics, _decode_metric(event.data), self._dropped)
         return self
 
     @property
@@ -84,11 +85,12 @@ def fold(events: Iterable[Event | NewEvent]) -> Progress:
     return Progress().add(events)
 
 
-def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
+def record_metric(metrics: dict[str, object], item: MetricItem, dropped: dict[str, float]) -> None:
     """Put one metric into the nested mapping: `timing.load` becomes `{"timing": {"load": ...}}`.
 
     `incr` adds numbers, `append` makes a list, `replace` overwrites, and removes the metric if its value is None. A
-    value that does not fit the mode replaces. The counts that clients know become integers.
+    value that does not fit the mode replaces. The counts that clients know become integers; `dropped` holds what
+    rounding took from each, so that many fractions are not lost.
     """
     if item.value is None and item.mode == "replace":
         _take_back(metrics, item.name.split("."))
@@ -102,21 +104,28 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
         here = below
     old = here.get(leaf)
     if item.mode == "incr" and isinstance(old, int | float) and isinstance(item.value, int | float):
-        here[leaf] = _counted(item.name, _kept(old + item.value))
+        total = _kept(old + item.value)
+        here[leaf] = _counted(item.name, total + dropped[item.name] if item.name in dropped else total, dropped)
     elif item.mode == "append" and isinstance(old, list):
         old.append(item.value)  # in place: copying it each time would take quadratic time
     elif item.mode == "append":
         here[leaf] = [item.value] if old is None else [old, item.value]
     else:
         # the list is copied, so that later appends do not change the event
-        here[leaf] = [*item.value] if isinstance(item.value, list) else _counted(item.name, item.value)
+        here[leaf] = [*item.value] if isinstance(item.value, list) else _counted(item.name, item.value, dropped)
 
 
-def _counted(name: str, value: object) -> object:
+def _counted(name: str, value: object, dropped: dict[str, float]) -> object:
     """A count as an integer: the Go client can read no prediction with `7.0` in its place (contract section 7)."""
-    if name in _COUNTS and isinstance(value, float) and abs(value) <= _EXACT:
-        return round(value)
-    return value
+    if name not in _COUNTS:
+        return value
+    dropped.pop(name, None)
+    if not isinstance(value, float) or abs(value) > _EXACT:
+        return value
+    count = round(value)
+    if count != value:
+        dropped[name] = value - count
+    return count
 
 
 def _kept(number: float) -> float:

@@ -71,7 +71,7 @@ def test_logs_are_verbatim() -> None:
 def test_metric_modes(items: list[tuple[str, object, str]], expected: dict[str, object]) -> None:
     metrics: dict[str, object] = {}
     for name, value, mode in items:
-        record_metric(metrics, MetricItem(name=name, value=value, mode=mode))
+        record_metric(metrics, MetricItem(name=name, value=value, mode=mode), {})
     assert metrics == expected
 
 
@@ -83,21 +83,32 @@ def test_metric_modes(items: list[tuple[str, object, str]], expected: dict[str, 
         ("image_count", [2.0], "replace", b"2"),
         ("output_token_count", [6.9], "replace", b"7"),
         ("output_token_count", [1e300], "replace", b"1e300"),
+        ("output_token_count", [0.5, 0.5, 0.5, 0.5], "incr", b"2"),
+        ("output_token_count", [0.4, 0.4, 0.4, 1], "incr", b"2"),
+        ("input_token_count", [2, 0.6, 1e300, 1], "incr", b"1e300"),
+        ("tokens_per_second", [0.5, 0.5], "incr", b"1.0"),
         ("tokens_per_second", [7.0], "replace", b"7.0"),
     ],
 )
 def test_counts_are_integers_in_json(name: str, values: list[object], mode: str, shown: bytes) -> None:
-    metrics: dict[str, object] = {}
-    for value in values:
-        record_metric(metrics, MetricItem(name=name, value=value, mode=mode))
-    assert msgspec.json.encode(metrics) == b'{"%s":%s}' % (name.encode(), shown)
+    given = [event(EventKind.METRIC_RECORDED, MetricItem(name=name, value=value, mode=mode)) for value in values]
+    assert msgspec.json.encode(fold(given).metrics) == b'{"%s":%s}' % (name.encode(), shown)
+
+
+def test_a_count_that_is_set_or_counts_anew_keeps_no_fraction_of_the_earlier_one() -> None:
+    half = event(EventKind.METRIC_RECORDED, MetricItem(name="image_count", value=0.4, mode="incr"))
+    three = event(EventKind.METRIC_RECORDED, MetricItem(name="image_count", value=3, mode="replace"))
+    gone = event(EventKind.METRIC_RECORDED, MetricItem(name="image_count", value=None, mode="replace"))
+    assert fold([half, three, half]).metrics == {"image_count": 3}
+    assert fold([half, gone, half]).metrics == {"image_count": 0}
+    assert fold([half, event(EventKind.STARTED, None), half]).metrics == {"image_count": 0}
 
 
 def test_what_is_appended_does_not_reach_into_the_event_before() -> None:
     given = MetricItem(name="a", value=[1], mode="replace")
     metrics: dict[str, object] = {}
     for _ in range(2):
-        record_metric(metrics, given)
-        record_metric(metrics, MetricItem(name="a", value=2, mode="append"))
+        record_metric(metrics, given, {})
+        record_metric(metrics, MetricItem(name="a", value=2, mode="append"), {})
     assert metrics == {"a": [1, 2]}
     assert given.value == [1]
