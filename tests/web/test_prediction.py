@@ -108,7 +108,7 @@ async def test_a_version_that_cannot_run_any_more_is_an_error_and_not_a_fault_of
     world: World, browser: Browser
 ) -> None:
     made = await ran(world)
-    world.catalog.withdraw("acme/echo")
+    world.catalog.withdraw("acme/free")
     reply = await browser.post(f"/ui/predictions/{made}/rerun")
     page = reply.body.decode()
     assert (reply.status, "cannot run here any more" in page, "notice good" in page) == (422, True, False)
