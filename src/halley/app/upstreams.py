@@ -23,7 +23,7 @@ from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstream_hooks import HookPlace, UpstreamHooks
 from halley.dispatch.upstreams import RunDescriber, RunFinder, UpstreamProvider, UpstreamTarget
 from halley.egress import Egress, origin_of
-from halley.errors import HalleyError, Unusable
+from halley.errors import HalleyError, ProviderBusy, Unusable
 from halley.providers.local import LocalProvider
 from halley.settings import ProviderSettings, RouteSettings, Settings
 
@@ -89,6 +89,7 @@ class Upstreams:
                 self._use_token(before.place.upstream, before.settings, tokens[name])
         self._made = made
         self.routed.places = {name: one.place for name, one in made.items()}
+        self.routed.forget_broken()
         self.imported.sources = {name: one.place.upstream for name, one in made.items()}
         self.table.replace(settings.routes)
         self.imported.forget_misses()
@@ -134,8 +135,15 @@ class Upstreams:
         return not isinstance(upstream, RunFinder) or await upstream.has_run(upstream_id)
 
     async def other_model(self, provider: str, upstream_id: str, version: str) -> str | None:
-        """The model of a run, if it is another one than the version's; None if it can be the same."""
-        upstream = self._made[provider].place.upstream
+        """The model of a run, if it is another one than the version's; None if it can be the same.
+
+        Raises:
+            ProviderBusy: it cannot be asked now, or was removed while it was asked for the run.
+        """
+        made = self._made.get(provider)
+        if made is None:
+            raise ProviderBusy(f"The provider {provider} was removed from the settings meanwhile.")
+        upstream = made.place.upstream
         return await upstream.other_model(upstream_id, version) if isinstance(upstream, RunDescriber) else None
 
     def late_places(self) -> Iterator[LatePlace]:
@@ -198,7 +206,10 @@ class Upstreams:
         )
         upstream = make_upstream(settings, token, dependencies, clock)
         upstream.place = self._place(settings, token)
-        upstream.listen(on_capacity=self._on_capacity, on_broken=self._on_broken)
+        upstream.listen(
+            on_capacity=partial(self.routed.on_upstream_capacity, name),
+            on_broken=partial(self.routed.on_upstream_broken, name),
+        )
         places = ", ".join(url for _, url in settings.addresses())
         word = settings.dialect() or settings.kind
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
@@ -215,12 +226,6 @@ class Upstreams:
 
     def _hook_url(self, place: HookPlace) -> str:
         return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(*place)}"
-
-    def _on_capacity(self, version: str) -> None:
-        self.routed.on_capacity(version)
-
-    def _on_broken(self, version: str, error: str, reason: str) -> None:
-        self.routed.on_broken(version, error, reason)
 
     def _target(self, provider: str, version: str) -> UpstreamTarget | None:
         runnable = self._base.catalog.by_id(version)

@@ -119,6 +119,8 @@ class LateRuns:
 
     async def _run_of(self, place: LatePlace, row: Prediction, named: str | None) -> str | None:
         if row.handle is not None:  # the service had lost it
+            if getattr(place.finder, "may_share_run_ids", False):  # since an address was changed, it may be another run
+                return None
             return row.handle if await place.finder.has_run(row.handle) else None
         work = Work(
             prediction_id=row.id,
@@ -161,7 +163,7 @@ def _is_unknown(row: Prediction) -> bool:
 
 
 def _request(row: Prediction) -> bytes:
-    """A hash of version and input; the order of members does not matter."""
+    """What makes two requests equal: version and input, in whatever order its members are."""
     if not row.input:
         return row.id.encode()
     return msgspec.json.encode([row.version, msgspec.json.decode(row.input)], order="sorted")

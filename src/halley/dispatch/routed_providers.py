@@ -1,6 +1,6 @@
 """Chooses the provider of each run by its route: by order or weight, by health, and by the queue of this machine."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from halley.dispatch.breaker import Breaker
@@ -72,6 +72,7 @@ class RoutedProviders:
         self._choices: dict[str, RouteChoice] = {}
         self._turns: dict[str, WeightedRoundRobin] = {}  # by pattern, of routes with weights
         self._broken: dict[str, str] = {}  # versions that cannot run on this machine, and why
+        self._broken_at: dict[str, set[str]] = {}  # by version: the services that cannot run it
         self.on_capacity: Callable[[str], None] = _nothing
         self.on_broken: Callable[[str, str, str], None] = _nothing
 
@@ -120,6 +121,29 @@ class RoutedProviders:
             return
         self._broken[version] = error
         self.on_capacity(version)
+
+    def on_upstream_capacity(self, name: str, version: str) -> None:
+        """This service may have a slot for the version."""
+        self._broken_at.get(version, set()).discard(name)
+        self.on_capacity(version)
+
+    def on_upstream_broken(self, name: str, version: str, error: str, reason: str) -> None:
+        """The version cannot run at this service. Predictions fail only if no other provider may run it."""
+        broken = self._broken_at.setdefault(version, set())
+        broken.add(name)
+        others = self._others(version, broken)
+        if not any(self._runs_here(version) if one == LOCAL else one in self.places for one in others):
+            self.on_broken(version, error, reason)
+
+    def forget_broken(self) -> None:
+        """The providers or routes have changed: a service may be able to run what it could not."""
+        self._broken_at.clear()
+
+    def _others(self, version: str, names: Container[str]) -> list[str]:
+        """The providers of the version's route without these."""
+        runnable = self._catalog.by_id(version)
+        route = None if runnable is None else self._table.find(runnable.version.model)
+        return [] if route is None else [one for one in route.settings.places if one not in names]
 
     # choices
 
@@ -204,9 +228,7 @@ class RoutedProviders:
 
     def other_may_accept(self, version: str, name: str) -> bool:
         """Whether another provider than this one may accept a run of the version, now or later."""
-        runnable = self._catalog.by_id(version)
-        route = None if runnable is None else self._table.find(runnable.version.model)
-        others = [] if route is None else [other for other in route.settings.places if other != name]
+        others = self._others(version, (name,))
         return any(self._runs_here(version) if one == LOCAL else self._may_accept(version, one) for one in others)
 
     def _may_accept(self, version: str, name: str) -> bool:

@@ -109,7 +109,9 @@ class Submission:
         """Whether the address or token of its provider has changed since it was submitted. Another service, or another
         account, does not know the run, which proves nothing.
         """
-        return self._place_then != "" and self._route.place not in ("", self._place_then)
+        now = self._route.place
+        # a version before this one stored only the second part
+        return self._place_then != "" and now != "" and self._place_then not in (now, now.partition(".")[2])
 
     @property
     def _has_other_run(self) -> bool:

@@ -56,7 +56,7 @@ _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a run's progress is already in the event log: an adopting worker skips that part. `place` is that of
-    its submit (`SubmitCount`), for as long as it counts.
+    its submit (`SubmitCount`), for as long as that counts or the prediction has not ended.
     """
 
     has_started: bool = False

@@ -24,7 +24,7 @@ class Service(ScriptedProvider):
     """A service that shows no run, and notes whether it may be sent something to find one."""
 
     is_local = False
-    place = "now"
+    place = "here.now"
     may_share_run_ids = False
 
     def __init__(self) -> None:
@@ -73,7 +73,10 @@ def submission_of(stopped: Harness, claimed: Claimed, service: Service) -> tuple
     return submission, work
 
 
-@pytest.mark.parametrize(("place", "is_sent"), [("now", True), ("", True), ("before", False)])
+@pytest.mark.parametrize(
+    ("place", "is_sent"),
+    [("here.now", True), ("", True), ("here.before", False), ("there.before", False), ("now", True), ("before", False)],
+)
 async def test_what_was_intended_elsewhere_is_not_sent(stopped: Harness, place: str, is_sent: bool) -> None:
     store, service = stopped.store, Service()
     submission, work = submission_of(stopped, await claimed_again(stopped, place, None), service)

@@ -339,6 +339,27 @@ def test_a_provider_that_comes_before_others_gets_runs_although_none_waits() -> 
     assert here.a.asked == [NEW, NEW, NEW]
 
 
+def test_a_service_that_cannot_run_a_version_fails_none_that_another_one_may_run() -> None:
+    here = Routed()
+    here.local.serving = False
+    fault = (NEW, "no such model", "setup_failed")
+    here.routed.on_upstream_broken("a", *fault)
+    here.routed.on_upstream_broken("a", *fault)
+    assert here.broken == []
+    here.routed.on_upstream_broken("b", *fault)
+    assert here.broken == [fault]
+    here.routed.on_upstream_capacity("a", NEW)
+    here.routed.on_upstream_broken("b", *fault)
+    assert (here.broken, here.capacity) == ([fault], [NEW])
+    here.routed.on_upstream_broken("a", *fault)
+    here.routed.forget_broken()
+    here.routed.on_upstream_broken("b", *fault)
+    assert here.broken == [fault, fault]
+    here.local.serving = True
+    here.routed.on_upstream_broken("a", *fault)
+    assert here.broken == [fault, fault]
+
+
 def test_what_takes_the_rest_of_the_slots_asks_for_no_more() -> None:
     here = Routed()
     here.local.serving = False

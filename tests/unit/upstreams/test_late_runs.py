@@ -123,6 +123,7 @@ class Finder:
     def __init__(self) -> None:
         self.runs: dict[str, str] = {}
         self.handles: set[str] = set()
+        self.may_share_run_ids = False
         self.busy: set[str] = set()
         self.absent: set[str] = set()
         self.asked: list[str] = []
@@ -201,6 +202,14 @@ async def test_a_run_that_the_service_had_lost_is_followed_when_it_is_known_agai
     world.finder.handles.add("h1")
     assert await world.look(61) == ["h1"]
     assert await world.how(row) == "found"
+
+
+async def test_an_id_of_a_service_that_counts_its_runs_is_not_looked_up_later() -> None:
+    world = World()
+    world.finder.may_share_run_ids = True
+    await world.lost("a", handle="7")
+    world.finder.handles.add("7")  # it may have another address now, and this be another run
+    assert await world.look() == []
 
 
 async def test_equal_requests_are_left_to_a_person() -> None:

@@ -159,7 +159,7 @@ class LostJobs:
         return list(dict.fromkeys("" if handle in held else handle for handle in free))
 
     def _fingerprint(self, create: JobCreate) -> bytes:
-        """A hash of what is compared with the rows of the list."""
+        """What is compared with the rows of the list."""
         if self._form is None:
             return b""
         compared = [filled(equals, create.values) for _, equals in self._form.match]

@@ -127,6 +127,16 @@ class SubmitContract(StoreSuite):
         await store.release(claimed.lease, maker.clock.now())
         assert (await claim_one(store, maker, "s3")).recorded == Recorded()
 
+    async def test_the_place_of_a_run_that_goes_on_is_kept(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await store.record_intent(lease, UPSTREAM, SubmitCount(maker.clock.now(), None, "there"))
+        await store.record_handle(lease, "7")
+        maker.clock.advance(49 * 3600)
+        await store.record_intent(await leased(store, maker), UPSTREAM, SubmitCount(maker.clock.now(), None, "here"))
+        await store.release(lease, maker.clock.now())
+        claimed = await claim_one(store, maker, "s2")
+        assert claimed.recorded == Recorded(place="there")
+
     async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
         await store.record_intent(lease, UPSTREAM)
