@@ -198,8 +198,12 @@ async def _assets(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
 async def _request(visit: Visit, run: ShownRun, _: ApiAnswer) -> Tab:
     members = decode_small(run.input)
     hidden = hidden_names(members)
-    curl = _curl(visit, run, members | dict.fromkeys(hidden, "...")) if isinstance(members, dict) else ""
-    return Tab(data={}, more={"again": request_again(run), "curl": curl, "hidden": hidden})
+    curl = ""
+    if isinstance(members, dict):
+        members |= dict.fromkeys(hidden, "...")
+        curl = _curl(visit, run, members)
+    again = request_again(run, members if hidden else run.input)
+    return Tab(data={}, more={"again": again, "curl": curl, "hidden": hidden})
 
 
 def _curl(visit: Visit, run: ShownRun, members: dict[str, Any]) -> str:

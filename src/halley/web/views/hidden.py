@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 HIDDEN: Final = "[REDACTED]"
-"""What it shows instead of each."""
+"""What the API shows instead of each secret."""
 
 
 def hidden_names(members: Any) -> tuple[str, ...]:
-    """The inputs that it does not show."""
+    """The inputs whose values the API does not show."""
     return tuple(name for name, value in members.items() if value == HIDDEN) if isinstance(members, dict) else ()

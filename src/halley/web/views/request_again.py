@@ -23,9 +23,9 @@ class AgainRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"{name}: {value}" for name, value in self.headers])
 
 
-def request_again(run: ShownRun) -> AgainRequest:
-    """The same version, input, webhook and deadline; a deadline counts from the new create."""
-    members: dict[str, Any] = {"version": f"{run.model}:{run.version}", "input": run.input}
+def request_again(run: ShownRun, given: Any) -> AgainRequest:
+    """The same version, webhook and deadline, with the input `given`; a deadline counts from the new create."""
+    members: dict[str, Any] = {"version": f"{run.model}:{run.version}", "input": given}
     if run.webhook is not None:
         members["webhook"] = run.webhook
         if run.webhook_events_filter is not None:
