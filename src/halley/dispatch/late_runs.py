@@ -163,7 +163,7 @@ def _is_unknown(row: Prediction) -> bool:
 
 
 def _request(row: Prediction) -> bytes:
-    """What makes two requests equal: version and input, in whatever order its members are."""
+    """Version and input in one text, which is the same for equal requests; the order of members does not matter."""
     if not row.input:
         return row.id.encode()
     return msgspec.json.encode([row.version, msgspec.json.decode(row.input)], order="sorted")

@@ -259,7 +259,7 @@ def _only(found: Found) -> str | None:
 
 
 def _fingerprint(create: Create) -> bytes:
-    """What makes two creates equal: model and input; of a large input its hash alone."""
+    """Model and input in one text, which is the same for equal creates; of a large input, its hash alone."""
     if len(create.input) > _LARGE_BYTES:
         return sha256(create.input).digest()
     return msgspec.json.encode([create.model, msgspec.json.decode(create.input)], order="sorted")
