@@ -16,7 +16,7 @@ _DECIDES: Final = "SELECT at FROM submits WHERE provider = ? AND at > ? ORDER BY
 _ADD: Final = "INSERT OR REPLACE INTO submits (prediction_id, provider, at, place) VALUES (?, ?, ?, ?)"
 _PLACE: Final = "SELECT place FROM submits WHERE prediction_id = ?"
 _DROP: Final = "DELETE FROM submits WHERE prediction_id = ?"
-# the place of a run that goes on is needed when another process adopts it
+# the place of a run that continues is needed when another process adopts it
 _DROP_OLD: Final = (
     "DELETE FROM submits WHERE provider = ? AND at <= ?"
     " AND NOT EXISTS (SELECT 1 FROM predictions WHERE id = prediction_id AND completed_at IS NULL)"
