@@ -1,12 +1,15 @@
 """Grid runs, the same input to several models, and the gallery."""
 
+import json
 import re
+from urllib.parse import unquote
 
 import pytest
 
-from api.world import World
+from api.world import World, schema
 from pictures import png
 from web.browser import Browser
+from web.test_playground import add
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +88,19 @@ async def test_a_run_that_is_refused_keeps_no_other_back(world: World, browser: 
     assert runs == [("acme/echo", "a"), ("acme/echo", "b"), ("acme/free", "a"), ("acme/free", "b")]
     shown = (await browser.get(reply.headers["location"])).body.decode()
     assert "4 of 6 predictions created. Refused: prompt a, nobody/knows (" in shown
+
+
+async def test_a_refused_secret_is_in_no_cookie_and_on_no_page(world: World, browser: Browser) -> None:
+    secret = {"type": "string", "format": "password", "x-cog-secret": True, "minLength": 5}
+    await add(world, "acme/hidden", json.loads(schema({"token": secret})))
+    fields = {**FORM, "model": "acme/hidden", "input": "", "x": "token", "x_values": "hunter2\nabc", "do": "run"}
+    reply = await browser.post("/ui/grid", fields)
+    note = unquote(reply.headers["set-cookie"])
+    assert "token … (input.token: breaks the rule" in note
+    assert "abc" not in note
+    shown = (await browser.get(reply.headers["location"])).body.decode()
+    assert "token … (" in shown
+    assert "token abc" not in shown
 
 
 async def test_the_form_takes_the_input_of_a_prediction(world: World, browser: Browser) -> None:

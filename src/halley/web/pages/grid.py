@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -10,8 +10,10 @@ import msgspec
 
 from halley.errors import NotFound
 from halley.ids import is_id
+from halley.web.forms.schema import read_form
 from halley.web.forms_posted import PostedForm
 from halley.web.pages.following import joins_texts, may_be_list
+from halley.web.pages.playground import secret_names
 from halley.web.pages.refusals import problem_words
 from halley.web.views.grid import (
     MOST_RUNS,
@@ -126,13 +128,16 @@ async def _made(
     if not count:
         return await _form(visit, models, fields, tag, planned=made, faults={"": refused[0][1]})
     axes = {name: axis.name for name, axis in (("x", made.down), ("y", made.across)) if axis is not None}
-    return Redirect(_with_query(f"/ui/grid/{tag}", axes), _created_words(made, count, refused))
+    hidden = await _secret_names(visit, [run.model for run in made.runs]) if refused else frozenset()
+    return Redirect(_with_query(f"/ui/grid/{tag}", axes), _created_words(made, count, refused, hidden))
 
 
-def _created_words(made: GridPlan, count: int, refused: Sequence[tuple[PlannedRun, str]]) -> str:
+def _created_words(
+    made: GridPlan, count: int, refused: Sequence[tuple[PlannedRun, str]], hidden: Collection[str]
+) -> str:
     if not refused:
         return f"{count} predictions created."
-    reasons = "; ".join(f"{made.name_of(run)} ({cut(why, _REASON)})" for run, why in refused[:_SHOWN_REFUSALS])
+    reasons = "; ".join(f"{made.name_of(run, hidden)} ({cut(why, _REASON)})" for run, why in refused[:_SHOWN_REFUSALS])
     more = f"; and {len(refused) - _SHOWN_REFUSALS} more" if len(refused) > _SHOWN_REFUSALS else ""
     left = len(made.runs) - count - len(refused)
     rest = f". {left} more were not tried" if left else ""
@@ -180,11 +185,20 @@ async def _form(
 async def _inputs(visit: Visit, models: Sequence[str]) -> list[ModelInput]:
     """Inputs of the first model: those of the others are checked by the API."""
     name = next((one for one in models if _MODEL_NAME.fullmatch(one)), None)
-    if name is None:
-        return []
-    answer = await visit.ask("GET", f"/v1/models/{name}")
+    return [] if name is None else inputs_of(await _document(visit, name))
+
+
+async def _secret_names(visit: Visit, models: Iterable[str]) -> frozenset[str]:
+    """Inputs that are or contain secrets for any of the models: the same values go to all of them."""
+    forms = [read_form(await _document(visit, name)) for name in dict.fromkeys(models)]
+    return frozenset[str]().union(*map(secret_names, forms))
+
+
+async def _document(visit: Visit, model: str) -> Any:
+    """The OpenAPI document of the newest version; None if there is no such model or version."""
+    answer = await visit.ask("GET", f"/v1/models/{model}")
     latest = answer.json().get("latest_version") if answer.is_ok else None
-    return inputs_of(latest.get("openapi_schema")) if latest else []
+    return latest.get("openapi_schema") if latest else None
 
 
 def _without_secrets(given: msgspec.Raw) -> bytes | msgspec.Raw:

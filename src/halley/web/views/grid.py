@@ -1,6 +1,6 @@
 """A grid run: one input object varied over values of one or two names, or over models."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ _LABEL: Final = 80
 _AXIS_VALUES: Final = 64
 _NAME: Final = 40  # characters of a run's name, for each axis
 _NO_VALUE: Final = "(not given)"
+_HIDDEN: Final = "…"
 
 
 class GridInvalid(ValueError):
@@ -51,10 +52,10 @@ class GridPlan(msgspec.Struct, frozen=True, kw_only=True):
     across: GridAxis | None
     runs: tuple[PlannedRun, ...]
 
-    def name_of(self, run: PlannedRun) -> str:
-        """What distinguishes a run from the others."""
+    def name_of(self, run: PlannedRun, secrets: Collection[str]) -> str:
+        """What distinguishes a run from the others, without the values of the inputs `secrets`."""
         axes = [axis for axis in (self.down, self.across) if axis is not None]
-        parts = [run.model if one.name == MODEL_AXIS else _word(one.title, run.input.get(one.title)) for one in axes]
+        parts = [run.model if axis.name == MODEL_AXIS else _word(axis.title, run, secrets) for axis in axes]
         return ", ".join(parts) or run.model
 
 
@@ -179,7 +180,8 @@ def _runs(model: str, shared: Mapping[str, Any], axes: Sequence[GridAxis]) -> It
         yield PlannedRun(model=name, input=members)
 
 
-def _word(name: str, value: Any) -> str:
+def _word(name: str, run: PlannedRun, secrets: Collection[str]) -> str:
+    value = _HIDDEN if name in secrets else run.input.get(name)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return cut(f"{name} {text}", _NAME)
 
