@@ -87,7 +87,23 @@ async def test_a_run_that_is_refused_keeps_no_other_back(world: World, browser: 
     runs = sorted((one["model"], one["input"]["prompt"]) for one in made)
     assert runs == [("acme/echo", "a"), ("acme/echo", "b"), ("acme/free", "a"), ("acme/free", "b")]
     shown = (await browser.get(reply.headers["location"])).body.decode()
-    assert "4 of 6 predictions created. Refused: prompt a, nobody/knows (" in shown
+    assert "4 of 6 predictions created; 2 refused, 0 not tried. Refused: prompt a, nobody/knows (" in shown
+
+
+@pytest.mark.parametrize("word", ["ABCDEFGH", "日本語の長い文章"])
+async def test_a_long_note_keeps_its_counts_and_shows_its_cut(world: World, browser: Browser, word: str) -> None:
+    rule = {"type": "string", "maxLength": 20}
+    await add(world, "acme/short", json.loads(schema({"prompt": rule, "style": rule})))
+    values = ["x", *(word * 12 + str(number) for number in range(9))]
+    fields = {**FORM, "model": "acme/short", "input": "", "x": "prompt", "x_values": "\n".join(values), "do": "run"}
+    note = await note_of(browser, {**fields, "y": "style", "y_values": f"y\n{word * 12}"})
+    assert note.startswith("1 of 20 predictions created; 19 refused, 0 not tried. Refused: prompt x, style ")
+    assert note.endswith(("; and 16 more.", "…"))
+
+
+async def note_of(browser: Browser, fields: dict[str, str]) -> str:
+    reply = await browser.post("/ui/grid", fields)
+    return unquote(reply.headers["set-cookie"].partition("halley_note=")[2].partition(";")[0])
 
 
 async def test_a_refused_secret_is_in_no_cookie_and_on_no_page(world: World, browser: Browser) -> None:

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from halley.api.http.asgi import Call, Header
+from halley.web.views.texts import cut
 
 _NAME: Final = "halley_session"
 _NOTE: Final = "halley_note"
@@ -37,10 +38,10 @@ def note_of(call: Call) -> str:
 
 
 def set_note(text: str, *, is_https: bool) -> Header:
-    """Let the next page show a sentence; "" removes it."""
-    value = quote(text[:_LONGEST_NOTE], safe="")
+    """Let the next page show a sentence, cut if it is long; "" removes it."""
+    value = quote(cut(text, _LONGEST_NOTE), safe="")
     if len(value) > _NOTE_BYTES:
-        value = quote(text[: _NOTE_BYTES // 12], safe="")  # no character takes more
+        value = quote(cut(text, _NOTE_BYTES // 12), safe="")  # no character takes more
     return _set(_NOTE, value, _NOTE_SECONDS if text else 0, is_https=is_https)
 
 

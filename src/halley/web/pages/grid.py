@@ -41,7 +41,7 @@ _MODELS: Final = 8
 _PAGES: Final = 8  # of the API, 8 MiB each
 _OWN_REFUSALS: Final = (404, 422)  # of one model or input, not of all runs
 _SHOWN_REFUSALS: Final = 3  # refused runs whose reasons are shown
-_REASON: Final = 90  # characters of each
+_REASON: Final = 60  # characters of each
 _FIELDS: Final = ("input", "x", "x_values", "y", "y_values")
 _MODEL_NAME: Final = re.compile(r"[^/?#%\s]{1,200}/[^/?#%\s]{1,200}")
 
@@ -140,8 +140,9 @@ def _created_words(
     reasons = "; ".join(f"{made.name_of(run, hidden)} ({cut(why, _REASON)})" for run, why in refused[:_SHOWN_REFUSALS])
     more = f"; and {len(refused) - _SHOWN_REFUSALS} more" if len(refused) > _SHOWN_REFUSALS else ""
     left = len(made.runs) - count - len(refused)
-    rest = f". {left} more were not tried" if left else ""
-    return f"{count} of {len(made.runs)} predictions created. Refused: {reasons}{more}{rest}."
+    # the counts first: a long note is cut
+    counts = f"{count} of {len(made.runs)} predictions created; {len(refused)} refused, {left} not tried."
+    return f"{counts} Refused: {reasons}{more}."
 
 
 async def _planned(visit: Visit, models: Sequence[str], fields: Mapping[str, str]) -> GridPlan:

@@ -14,7 +14,7 @@ MOST_RUNS: Final = 64
 MODEL_AXIS: Final = "model"  # of a table; an input of this name has the axis "input.model"
 _LABEL: Final = 80
 _AXIS_VALUES: Final = 64
-_NAME: Final = 40  # characters of a run's name, for each axis
+_NAME: Final = 30  # characters of a run's name, for each axis
 _NO_VALUE: Final = "(not given)"
 _HIDDEN: Final = "…"
 
@@ -55,8 +55,8 @@ class GridPlan(msgspec.Struct, frozen=True, kw_only=True):
     def name_of(self, run: PlannedRun, secrets: Collection[str]) -> str:
         """What distinguishes a run from the others, without the values of the inputs `secrets`."""
         axes = [axis for axis in (self.down, self.across) if axis is not None]
-        parts = [run.model if axis.name == MODEL_AXIS else _word(axis.title, run, secrets) for axis in axes]
-        return ", ".join(parts) or run.model
+        parts = [cut(run.model, _NAME) if axis.name == MODEL_AXIS else _word(axis.title, run, secrets) for axis in axes]
+        return ", ".join(parts) or cut(run.model, _NAME)
 
 
 def read_values(text: str, kind: str, field: str) -> tuple[Any, ...]:
