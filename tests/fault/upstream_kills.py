@@ -109,6 +109,8 @@ class UpstreamKills:
         return 'kind = "http-job"\nfile = "job.toml"'
 
     def _kill(self, front: Halley) -> None:
+        if self.killed % 2 == 0:
+            self._wait_for_run()
         front.kill()
         self.killed += 1
         with closing(sqlite3.connect(self._home / "data" / "halley.db")) as database:
@@ -116,6 +118,14 @@ class UpstreamKills:
         self.open_submits += sum(state == "intended" for _, state in rows)
         self.running.update(name for name, state in rows if state == "submitted")
         front.start()
+
+    def _wait_for_run(self) -> None:
+        """Return while something runs at the service, so that some kills surely hit such a moment."""
+        until = time.monotonic() + QUIET_SECONDS
+        running = "SELECT 1 FROM predictions WHERE completed_at IS NULL AND submit_state = 'submitted' LIMIT 1"
+        with closing(sqlite3.connect(self._home / "data" / "halley.db")) as database:
+            while time.monotonic() < until and self._go_on() and database.execute(running).fetchone() is None:
+                time.sleep(0.002)
 
     def _go_on(self) -> bool:
         """Whether there is time left.
