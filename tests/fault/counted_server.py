@@ -31,7 +31,7 @@ class Counted(Halley):
         assert self.process is not None
         return self.process.pid
 
-    def count(self, *, items: bool) -> Counts:
+    def count(self) -> Counts:
         proc = Path(f"/proc/{self.pid}")
         status = (proc / "status").read_text()
         found = {
@@ -50,9 +50,9 @@ class Counted(Halley):
             for (table,) in tables:
                 (found[f"rows of {table}"],) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
         database.close()
-        return found | self._inside(items=items)
+        return found | self._inside()
 
-    def _inside(self, *, items: bool) -> Counts:
+    def _inside(self) -> Counts:
         self.counts.unlink(missing_ok=True)
         os.kill(self.pid, signal.SIGUSR2)
         for _ in range(200):
@@ -60,8 +60,7 @@ class Counted(Halley):
                 break
             time.sleep(0.05)
         inside = json.loads(self.counts.read_text())
-        chosen = inside if items else {name: inside[name] for name in ("tasks", "objects")}
-        return {f"{kind}: {name}": count for kind, counts in chosen.items() for name, count in counts.items()}
+        return {f"{kind}: {name}": count for kind, counts in inside.items() for name, count in counts.items()}
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,24 +1,31 @@
 """`halley` with a counter inside: SIGUSR2 writes what its memory holds as JSON to the file that COUNTS_FILE names.
 
-`tasks` are the asyncio tasks by their coroutines, `objects` the living objects of our own classes, `items` the lengths
-of the containers that they hold: what grows with the work although the work is over is seen in one of them.
+`tasks` are the asyncio tasks by their coroutines, `objects` the living objects of our classes and of those that serve
+connections, `items` how much is in the containers that our objects hold, by attribute: what grows with the work
+although the work is over is seen in one of them. The collector does not know structs of plain values (msgspec does not
+track them): these count only as far as our objects hold them, as an attribute or in its containers.
 """
 
 import asyncio
+import enum
 import gc
 import json
 import os
 import runpy
 import signal
 import sys
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, deque
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from halley.cli.main import main
 
-CONTAINERS = (dict, list, set, deque, OrderedDict, defaultdict, Counter)
+CONTAINERS = (dict, list, set, deque)  # and what is derived from them
+OURS = "halley."
+OTHERS = ("asyncio.", "_asyncio.", "uvloop.", "aiohttp.", "httpx2.", "httpcore2.", "uvicorn.", "sqlite3.")
+DEPTH = 4  # containers within containers
 
 
 def count() -> dict[str, dict[str, int]]:
@@ -26,19 +33,37 @@ def count() -> dict[str, dict[str, int]]:
     gc.collect()
     objects: Counter[str] = Counter()
     items: Counter[str] = Counter()
+    untracked: dict[int, object] = {}
     for thing in gc.get_objects():
-        kind = type(thing)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        if name.startswith(
-            ("halley.", "asyncio.", "uvloop.", "aiohttp.", "httpx.", "httpcore.", "uvicorn.", "sqlite3.")
-        ):
+        name = class_of(thing)
+        if name.startswith((OURS, *OTHERS)):
             objects[name] += 1
-        if name.startswith("halley."):
+        if name.startswith(OURS):
             for attribute, value in values_of(thing):
+                found = list(held(value))
                 if isinstance(value, CONTAINERS):
-                    items[f"{name}.{attribute}"] += len(value)
+                    items[f"{name}.{attribute}"] += len(found)
+                untracked.update((id(one), one) for one in (value, *found) if is_untracked(one))
+    objects.update(class_of(one) for one in untracked.values())
     tasks = Counter(name_of(task) for task in asyncio.all_tasks(asyncio.get_running_loop()))
     return {"tasks": dict(tasks), "objects": dict(objects), "items": dict(items)}
+
+
+def class_of(thing: object) -> str:
+    kind = type(thing)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_untracked(thing: object) -> bool:
+    return not gc.is_tracked(thing) and class_of(thing).startswith(OURS) and not isinstance(thing, enum.Enum)
+
+
+def held(value: object, depth: int = DEPTH) -> Iterator[object]:
+    """What is in a container or a tuple, and in those that are in it."""
+    if depth and isinstance(value, (*CONTAINERS, tuple)):
+        for one in list(value.values() if isinstance(value, dict) else value):
+            yield one
+            yield from held(one, depth - 1)
 
 
 def values_of(thing: object) -> list[tuple[str, Any]]:
