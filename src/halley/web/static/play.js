@@ -40,7 +40,8 @@ function isDouble(sent) {
 
 // A control of a number or a time has no value while it cannot read what is typed: the input would be another one.
 function isUnread(now, button) {
-  const odd = [...now.elements].find((one) => one.validity?.badInput && !button?.closest(".item")?.contains(one));
+  const gone = button?.name.startsWith("remove.") ? button.closest(".item") : null; // only what it takes away may stay unread
+  const odd = [...now.elements].find((one) => one.validity?.badInput && !gone?.contains(one));
   if (!odd) return false;
   for (let at = odd.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
   say(`${odd.labels[0]?.firstChild.textContent ?? "A field"} is not complete: what is typed there cannot be read.`);
