@@ -20,7 +20,7 @@ class BodyBudget:
         self._total_bytes = total_bytes
         self._per_key_bytes = per_key_bytes
         self._held = 0
-        self._recognized_by_key: dict[str, int] = {}
+        self._by_key: dict[str, int] = {}
         self._turn = asyncio.Lock()
         self._waiting = 0
 
@@ -35,10 +35,7 @@ class BodyBudget:
 
     def has_room(self, key_id: str, size: int) -> bool:
         """Whether `take` of a whole body would succeed now."""
-        return (
-            self._held + size <= self._total_bytes
-            and self._recognized_by_key.get(key_id, 0) + size <= self._per_key_bytes
-        )
+        return self._held + size <= self._total_bytes and self._by_key.get(key_id, 0) + size <= self._per_key_bytes
 
     def take(self, key_id: str, size: int, before: int = 0) -> None:
         """Hold `size` more bytes of a body of which `before` are held.
@@ -52,7 +49,7 @@ class BodyBudget:
             raise TooLarge(
                 f"The body is larger than {self._per_key_bytes} bytes (setting limits.bodies_per_key_bytes)."
             )
-        of_key = self._recognized_by_key.get(key_id, 0) + size
+        of_key = self._by_key.get(key_id, 0) + size
         if of_key > self._per_key_bytes:
             raise BodiesFull(
                 f"The request bodies of this key that are being received are larger than {self._per_key_bytes} bytes "
@@ -66,16 +63,16 @@ class BodyBudget:
                 retry_after_seconds=_RETRY_SECONDS,
             )
         self._held += size
-        self._recognized_by_key[key_id] = of_key
+        self._by_key[key_id] = of_key
 
     def give_back(self, key_id: str, size: int) -> None:
         """Release bytes."""
-        left = self._recognized_by_key.get(key_id, 0) - size
+        left = self._by_key.get(key_id, 0) - size
         self._held -= size
         if left > 0:
-            self._recognized_by_key[key_id] = left
+            self._by_key[key_id] = left
         else:
-            self._recognized_by_key.pop(key_id, None)
+            self._by_key.pop(key_id, None)
 
     async def take_turn(self) -> None:
         """Return when no other large body is being processed: each needs a multiple of its memory for a moment.
