@@ -23,7 +23,7 @@ from halley.predictions.submits import UNKNOWN_REASON
 TURN_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 60.0  # between the first two looks for one; each further pause is twice as long
 LONGEST_PAUSE_SECONDS: Final = 900.0
-AT_ONCE: Final = 5  # predictions of one service in one turn, because a look may read 20 pages of its list
+AT_ONCE: Final = 5  # predictions of one service in one turn, because a look may read 50 pages of its list
 NAMED_LOOKS: Final = 3  # for a run that a webhook names, while the service does not show it, or shows it as another one
 _MOST: Final = 100
 _MOST_NAMED: Final = 1000  # in one turn; a run that is left out can still be found in the list of its service
