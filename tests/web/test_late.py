@@ -57,7 +57,7 @@ def test_a_server_begins_without_them() -> None:
 def test_templates_are_loaded_with_them_in_their_thread() -> None:
     seen = (
         "import sys; from halley.web.templating import Templates; one = Templates();"
-        "assert 'jinja2' not in sys.modules; one.prepare(); print('jinja2' in sys.modules)"
+        "assert 'jinja2' not in sys.modules; one.prepare('base.html'); print('jinja2' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", seen], check=True, capture_output=True, text=True).stdout
     assert found.strip() == "True"
